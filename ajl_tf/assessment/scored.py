@@ -1,0 +1,109 @@
+"""From a table of predictions to the arrays that are scored, and which rows those are."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from ajl_tf.assessment.checks import PROBABILITY, UNKNOWN_TONE, class_columns
+from ajl_tf.assessment.groups import tone_index
+from ajl_tf.assessment.metrics import Floats, Ints
+from ajl_tf.errors import UserError
+
+
+@dataclass(frozen=True)
+class Scored:
+    """N rows with a label, as arrays.
+
+    Attributes:
+        rows: Which rows these are, in words.
+        class_names: C labels.
+        label_idx: (N,), positions in `class_names`.
+        pred_idx: (N,), likewise.
+        tone_idx: (N,), positions in `groups.TONES`.
+        clusters: (N,), 0 to K - 1; a row without `group_id` is a cluster of its own.
+        probabilities: (N, C), None where the table has none.
+        notes: What a reader must know about rows left out or columns missing.
+    """
+
+    rows: str
+    class_names: tuple[str, ...]
+    label_idx: Ints
+    pred_idx: Ints
+    tone_idx: Ints
+    clusters: Ints
+    probabilities: Floats | None
+    notes: tuple[str, ...]
+
+
+def scored(predictions: pd.DataFrame) -> Scored:
+    """Takes the rows that say something about new photos.
+
+    Where rows have a fold, those (each was held out once); else where rows have a split, the test
+    rows, or without any the validation rows; else all.
+
+    Raises:
+        UserError: No row to score, or none with a label.
+    """
+    table, rows, notes = _chosen(predictions)
+    if "label" not in table or table["label"].isna().all():
+        raise UserError(
+            f"none of the {len(table):,} predictions has a label, so nothing can be scored. Add a "
+            "column label, or give --manifest a CSV with image_id and label."
+        )
+    unlabelled = int(table["label"].isna().sum())
+    if unlabelled:
+        notes.append(f"{unlabelled:,} rows without a label are not scored.")
+    table = table[table["label"].notna()].reset_index(drop=True)
+    names = class_columns(table)
+    columns = [PROBABILITY + name for name in names]
+    if not names:
+        names = sorted(set(table["label"]) | set(table["predicted"]))
+        strange = sorted(set(table["predicted"]) - set(table["label"]))
+        if strange:
+            shown = ", ".join(strange[:3]) + (" …" if len(strange) > 3 else "")
+            notes.append(f"Predicted but never a label (spelt differently?): {shown}.")
+    if "skin_tone" not in table:
+        notes.append("No skin_tone column: every photo counts as unknown.")
+    tones = table.get("skin_tone", pd.Series(UNKNOWN_TONE, index=table.index))
+    if "group_id" not in table:
+        notes.append("No group_id column: each photo is resampled by itself.")
+    index = pd.Index(names)
+    return Scored(
+        rows=rows,
+        class_names=tuple(names),
+        label_idx=index.get_indexer(pd.Index(table["label"])).astype(np.int64),
+        pred_idx=index.get_indexer(pd.Index(table["predicted"])).astype(np.int64),
+        tone_idx=tone_index(tones),
+        clusters=_clusters(table),
+        probabilities=table[columns].to_numpy(np.float64) if columns else None,
+        notes=tuple(notes),
+    )
+
+
+def _chosen(table: pd.DataFrame) -> tuple[pd.DataFrame, str, list[str]]:
+    rows, keep = "all rows", pd.Series(True, index=table.index)
+    if "fold" in table and table["fold"].notna().any():
+        keep = table["fold"].notna()
+        rows = f"out of fold, {table['fold'].nunique()} folds"
+    elif "split" in table and table["split"].notna().any():
+        found = [name for name in ("test", "validation") if (table["split"] == name).any()]
+        if not found:
+            raise UserError(
+                "all predictions are of the training split: they say nothing about new photos. "
+                "Predict validation or test rows, or leave out the column split."
+            )
+        keep = table["split"] == found[0]
+        rows = f"split {found[0]}"
+    left_out = int((~keep).sum())
+    notes = [f"{left_out:,} rows of other splits are not scored."] if left_out else []
+    return table[keep], rows, notes
+
+
+def _clusters(table: pd.DataFrame) -> npt.NDArray[np.int64]:
+    own = pd.Series([("row", i) for i in range(len(table))], dtype=object)
+    groups = table["group_id"].astype(object) if "group_id" in table else own
+    return pd.factorize(groups.where(groups.notna(), own))[0].astype(np.int64)

@@ -1,0 +1,210 @@
+"""What an experiment may say: typed, frozen, validated objects.
+
+`config_file` reads them from TOML. Only verbs know the whole `Experiment`; every other function
+takes the few values it uses.
+"""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import json
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from ajl_tf.models.backbones import BACKBONES
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Data(_Table):
+    """How a photo becomes the canvas that training, evaluation and serving share."""
+
+    # Pixels a side; None: 8/7 of the model's input, so that a random window has room to move in.
+    canvas: Annotated[int, Field(ge=32, le=2048)] | None = None
+    fit: Literal["cover", "contain"] = "cover"
+    memory_limit_mb: Annotated[int, Field(ge=0)] = 4096  # canvases beyond it are kept on disk
+
+
+class Split(_Table):
+    """Which rows train and which are scored; the file is `experiments/splits/<name>_<scheme>.csv`.
+
+    `name` names the data, not the experiment: experiments on the same data share the file.
+    """
+
+    name: Name = "ajl"
+    scheme: str = "80/10/10"  # also "80/20", "3 folds", "5 folds", …
+    seed: int = 0
+
+
+class Model(_Table):
+    """The classifier: a backbone of the zoo, average pooling, dropout, one dense layer."""
+
+    backbone: str
+    weights: str = "imagenet"  # or "none", or the path of a local file
+    input_size: Annotated[int, Field(ge=32, le=1024)] | None = None  # None: the backbone's own
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+
+    @model_validator(mode="after")
+    def _known_backbone(self) -> Model:
+        if self.backbone not in BACKBONES:
+            near = difflib.get_close_matches(self.backbone, BACKBONES, n=3)
+            hint = f"did you mean {' or '.join(near)}? " if near else ""
+            raise ValueError(f"no such backbone; {hint}known are: {', '.join(BACKBONES)}")
+        return self
+
+
+class Loss(_Table):
+    """Categorical crossentropy, or its focal form (Lin et al. 2017, arXiv:1708.02002)."""
+
+    name: Literal["crossentropy", "focal"] = "crossentropy"
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    focal_gamma: Annotated[float, Field(ge=0, le=10)] = 2.0
+
+
+class Balance(_Table):
+    """What is done about rare conditions and rare tones: weights in the loss, or a sampler."""
+
+    class_weights: Literal["none", "inverse", "effective_number"] = "none"
+    effective_number_beta: Annotated[float, Field(ge=0, lt=1)] = 0.999
+    sampler: Literal["none", "class", "tone", "class_tone"] = "none"
+    double_weighting: bool = False
+
+    @model_validator(mode="after")
+    def _weighs_once(self) -> Balance:
+        if self.weighs_twice and not self.double_weighting:
+            raise ValueError(
+                "class weights and a class sampler together weigh rare classes twice; choose one, "
+                "or write double_weighting = true if that is meant"
+            )
+        return self
+
+    @property
+    def weighs_twice(self) -> bool:
+        """Whether rare classes count more by the loss and are drawn more often as well."""
+        return self.class_weights != "none" and self.sampler in ("class", "class_tone")
+
+
+class Augment(_Table):
+    """Random changes of training photos; what each number means stands in `training.augment`."""
+
+    horizontal_flip: bool = False
+    vertical_flip: bool = False
+    quarter_turns: bool = False
+    rotation: Annotated[float, Field(ge=0, le=180)] = 0.0  # degrees, to either side
+    zoom: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = Field(
+        default=(1.0, 1.0), strict=False
+    )  # side of the window cut from the canvas, as a share of the canvas's side
+    translation: Fraction = 0.0  # share of the room left beside the window, to either side
+    brightness: Fraction = 0.0
+    contrast: Fraction = 0.0
+    saturation: Fraction = 0.0
+    hue: Annotated[float, Field(ge=0, le=180)] = 0.0  # degrees
+    mixup: Annotated[float, Field(ge=0)] = 0.0  # alpha of the Beta distribution; 0 is off
+    cutmix: Annotated[float, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Augment:
+        if self.zoom[0] > self.zoom[1]:
+            raise ValueError(f"zoom must be [smallest, largest]. Received: {list(self.zoom)}")
+        return self
+
+
+class Training(_Table):
+    """What holds for all phases."""
+
+    batch_size: Annotated[int, Field(ge=1)] = 32
+    precision: Literal["float32", "mixed_float16", "mixed_bfloat16"] = "float32"
+    xla: bool = False
+    ema: Annotated[float, Field(ge=0, lt=1)] = 0.0  # momentum of the weights' average; 0 is off
+    keep: Literal["best", "last"] = "best"  # best: by weighted F1 on the validation rows
+    inner_validation: Annotated[float, Field(gt=0, lt=0.5)] = 0.1  # of a fold's training rows
+
+
+class Phase(_Table):
+    """One stretch of training with its own optimizer: first a frozen backbone, then unfrozen."""
+
+    name: Name
+    epochs: Annotated[int, Field(ge=1)]
+    unfreeze: Fraction | str = 0.0  # share of the backbone's depth, from the top; or a layer's name
+    augment: bool = True
+    optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
+    learning_rate: Annotated[float, Field(gt=0)] = 1e-3
+    weight_decay: Annotated[float, Field(ge=0)] = 0.0
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9  # of sgd
+    schedule: Literal["constant", "cosine", "step", "plateau"] = "cosine"
+    warmup_epochs: Annotated[float, Field(ge=0)] = 0.0  # cosine
+    step_epochs: Annotated[int, Field(ge=1)] = 5  # step: every so often times `factor`
+    factor: Annotated[float, Field(gt=0, lt=1)] = 0.1  # step and plateau
+    plateau_patience: Annotated[int, Field(ge=1)] = 2
+    accumulate: Annotated[int, Field(ge=1)] = 1  # batches to one update
+    early_stopping: Annotated[int, Field(ge=0)] = 0  # epochs without a better score; 0 is off
+    clip_norm: Annotated[float, Field(ge=0)] = 0.0  # 0 is off
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Phase:
+        if self.weight_decay and self.optimizer == "adam":
+            raise ValueError("adam has no weight_decay; use optimizer = 'adamw'")
+        if self.warmup_epochs and self.schedule != "cosine":
+            raise ValueError(f"warmup_epochs goes with schedule = 'cosine', not {self.schedule!r}")
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"warmup_epochs must be less than epochs ({self.epochs}). "
+                f"Received: {self.warmup_epochs}"
+            )
+        return self
+
+
+class Experiment(_Table):
+    """A whole experiment file."""
+
+    name: Name
+    seed: Annotated[int, Field(ge=0, lt=2**31)] = 0
+    data: Data = Data()
+    split: Split = Split()
+    model: Model
+    loss: Loss = Loss()
+    balance: Balance = Balance()
+    augment: Augment = Augment()
+    training: Training = Training()
+    phases: Annotated[tuple[Phase, ...], Field(strict=False, min_length=1)]
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Experiment:
+        names = [phase.name for phase in self.phases]
+        if len(set(names)) < len(names):
+            raise ValueError(f"phases need different names. Received: {names}")
+        watching = [p.name for p in self.phases if p.early_stopping or p.schedule == "plateau"]
+        if watching and self.training.keep == "last":
+            raise ValueError(
+                "training.keep = 'last' fixes the epochs and selects nothing, so early_stopping "
+                f"and schedule = 'plateau' have nothing to watch (phases: {', '.join(watching)})"
+            )
+        if self.canvas < self.input_size:
+            raise ValueError(
+                f"data.canvas ({self.canvas}) must be at least the model's input size "
+                f"({self.input_size}), or photos would be enlarged"
+            )
+        return self
+
+    @property
+    def input_size(self) -> int:
+        """Side of the classifier's input in pixels."""
+        return self.model.input_size or BACKBONES[self.model.backbone].input_size
+
+    @property
+    def canvas(self) -> int:
+        """Side of the canvas in pixels."""
+        return self.data.canvas or round(self.input_size * 8 / 7)
+
+    @property
+    def hash(self) -> str:
+        """Eight hexadecimal digits that differ when any resolved value differs."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:8]

@@ -1,0 +1,105 @@
+"""The only decode and resize: training, evaluation and serving all call these functions.
+
+They hold no variables and use TensorFlow operations alone, so that a SavedModel carries them along.
+A photo is accepted as JPEG (grey, RGB or CMYK; EXIF orientation applied) or PNG (grey, palette,
+8 or 16 bits; what is transparent is laid on white). Everything else is refused with a reason; none
+is ever guessed at.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import tensorflow as tf
+
+from ajl_tf.dataset.exif import jpeg_orientation, upright
+
+Fit = Literal["cover", "contain"]
+PAD = 0  # black, as a viewer shows around a photo that does not fill the screen
+
+
+def decode(data: tf.Tensor) -> tf.Tensor:
+    """Decodes one photo.
+
+    Args:
+        data: Scalar string, the file's bytes.
+
+    Returns:
+        uint8 `(H, W, 3)`, RGB in [0, 255], upright.
+
+    Raises:
+        tf.errors.InvalidArgumentError: The bytes are neither a whole JPEG nor a whole PNG.
+    """
+    is_jpeg = tf.strings.substr(data, 0, 3) == b"\xff\xd8\xff"
+    is_png = tf.strings.substr(data, 0, 8) == b"\x89PNG\r\n\x1a\n"
+    known = tf.debugging.Assert(
+        is_jpeg | is_png, ["not a JPEG or PNG photo; its first bytes are", _hex(data)]
+    )
+    with tf.control_dependencies([known]):
+        image = tf.cond(is_jpeg, lambda: _decode_jpeg(data), lambda: _decode_png(data))
+    image.set_shape((None, None, 3))
+    return image
+
+
+def fit(images: tf.Tensor, size: int, mode: Fit) -> tf.Tensor:
+    """Fits photos to a square canvas, aspect ratio kept, with antialiasing.
+
+    Args:
+        images: uint8 `(H, W, 3)` or `(N, H, W, 3)`.
+        size: Side of the canvas in pixels.
+        mode: `"cover"` keeps the central square; `"contain"` keeps the whole photo and pads the
+            shorter side evenly with black.
+
+    Returns:
+        uint8 `(size, size, 3)` or `(N, size, size, 3)`; a photo of just this size is unchanged.
+    """
+    height, width = tf.shape(images)[-3], tf.shape(images)[-2]
+    if mode == "cover":
+        side = tf.minimum(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        images = images[..., top : top + side, left : left + side, :]
+        inner_height = inner_width = tf.constant(size)
+    else:
+        scale = size / tf.maximum(height, width)
+        inner_height, inner_width = (
+            tf.maximum(1, tf.cast(tf.round(tf.cast(side, tf.float64) * scale), tf.int32))
+            for side in (height, width)
+        )
+    resized = tf.image.resize(images, (inner_height, inner_width), antialias=True)
+    canvas = tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 255.0)), tf.uint8)
+    if mode == "contain":
+        top, left = (size - inner_height) // 2, (size - inner_width) // 2
+        rows = [top, size - inner_height - top]
+        columns = [left, size - inner_width - left]
+        batch = [[0, 0]] * (images.shape.rank - 3)
+        canvas = tf.pad(canvas, [*batch, rows, columns, [0, 0]], constant_values=PAD)
+    canvas.set_shape((*images.shape[:-3], size, size, 3))
+    return canvas
+
+
+def to_input(canvases: tf.Tensor, size: int) -> tf.Tensor:
+    """Resizes canvases `(N, C, C, 3)` to a classifier's input: float32 `(N, size, size, 3)`.
+
+    The evaluation counterpart of the training warp: bilinear, pixel centres aligned.
+    """
+    return tf.image.resize(canvases, (size, size))
+
+
+def _decode_jpeg(data: tf.Tensor) -> tf.Tensor:
+    # INTEGER_ACCURATE, so that pixels do not depend on which fast path a build of libjpeg takes.
+    image = tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
+    return upright(image, jpeg_orientation(data))
+
+
+def _decode_png(data: tf.Tensor) -> tf.Tensor:
+    rgba = tf.cast(tf.io.decode_png(data, channels=4), tf.float32)
+    opacity = rgba[..., 3:] / 255.0
+    on_white = rgba[..., :3] * opacity + 255.0 * (1.0 - opacity)
+    return tf.cast(tf.round(on_white), tf.uint8)
+
+
+def _hex(data: tf.Tensor) -> tf.Tensor:
+    head = tf.io.decode_raw(
+        tf.strings.substr(data, 0, tf.minimum(8, tf.strings.length(data))), tf.uint8
+    )
+    return tf.strings.as_string(head)

@@ -1,0 +1,68 @@
+"""The two input pipelines, both tf.data: one for training, one for evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+Plan = Callable[[int], tuple[np.ndarray, np.ndarray]]
+_WAITING = 2  # batches made ready while the device works
+
+
+def training_batches(
+    source: np.ndarray,
+    targets: np.ndarray,
+    plan: Plan,
+    *,
+    draws: int,
+    epochs: range,
+    batch_size: int,
+) -> tf.data.Dataset:
+    """The batches of several epochs, one after the other.
+
+    Order and draws of an epoch follow from its number alone, so that any epoch can be made again.
+
+    Args:
+        source: uint8 `(N, C, C, 3)` canvases, or float features `(N, D)`.
+        targets: float32 `(N, classes)`, one-hot.
+        plan: Epoch -> (rows of `source` in order, int64 `(n,)`; what was drawn for each, float32
+            `(n, draws)`); n is the same for every epoch.
+        draws: Numbers drawn for each row.
+        epochs: Which epochs.
+        batch_size: Rows a batch; an epoch's last batch may be smaller.
+
+    Returns:
+        Dataset of `({"source": (B, ...), "drawn": (B, draws)}, (B, classes))`.
+    """
+
+    def planned(epoch: tf.Tensor) -> tf.data.Dataset:
+        rows, drawn = tf.numpy_function(
+            lambda number: plan(int(number)), [epoch], (tf.int64, tf.float32), stateful=False
+        )
+        rows.set_shape((None,))
+        drawn.set_shape((None, draws))
+        return tf.data.Dataset.from_tensor_slices((rows, drawn)).batch(batch_size)
+
+    def gathered(rows: tf.Tensor, drawn: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
+        return {"source": _take(source, rows), "drawn": drawn}, _take(targets, rows)
+
+    numbers = tf.data.Dataset.range(epochs.start, epochs.stop)
+    return numbers.flat_map(planned).map(gathered, tf.data.AUTOTUNE).prefetch(_WAITING)
+
+
+def evaluation_batches(source: np.ndarray, rows: np.ndarray, batch_size: int) -> tf.data.Dataset:
+    """Rows of `source` in the order given, each once, the last batch as small as it is."""
+    order = tf.data.Dataset.from_tensor_slices(rows.astype(np.int64)).batch(batch_size)
+    return order.map(lambda batch: _take(source, batch), tf.data.AUTOTUNE).prefetch(_WAITING)
+
+
+def _take(array: np.ndarray, rows: tf.Tensor) -> tf.Tensor:
+    # Gathered by NumPy: a constant of this size would be copied into the graph, and a memory-mapped
+    # file would be read as a whole.
+    taken = tf.numpy_function(
+        lambda indices: array[indices], [rows], tf.as_dtype(array.dtype), stateful=False
+    )
+    taken.set_shape((None, *array.shape[1:]))
+    return taken

@@ -1,0 +1,85 @@
+"""Reads many photos at once: a bounded number in memory, in order, the bad ones as errors."""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+Preprocess = Callable[[tf.Tensor], tf.Tensor]
+_AHEAD = 8  # photos under way for each worker: enough to never wait, little to hold
+
+
+def read_photos(
+    paths: Iterable[str | Path], preprocess: Preprocess, workers: int | None = None
+) -> Iterator[np.ndarray | str]:
+    """Yields for each path, in order, its canvas, or a sentence that says why there is none.
+
+    Args:
+        paths: Photo files.
+        preprocess: Scalar string (a file's bytes) -> uint8 `(C, C, 3)`; a `tf.function`, which
+            leaves Python's lock while it works.
+        workers: Threads; by default one a core.
+    """
+    workers = workers or os.cpu_count() or 1
+    with ThreadPoolExecutor(workers) as pool:
+        waiting: deque[Future[np.ndarray | str]] = deque()
+        try:
+            for path in paths:
+                waiting.append(pool.submit(_read, Path(path), preprocess))
+                if len(waiting) >= workers * _AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _read(path: Path, preprocess: Preprocess) -> np.ndarray | str:
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        return f"cannot be read: {error.strerror or error}"
+    if not data:
+        return "the file is empty"
+    try:
+        canvas: Any = preprocess(tf.constant(data))
+    except (tf.errors.InvalidArgumentError, tf.errors.ResourceExhaustedError) as error:
+        return _reason(data, error)
+    array: np.ndarray = canvas.numpy()
+    return array
+
+
+_FORMATS = (
+    (b"GIF8", 0, "a GIF"),
+    (b"BM", 0, "a BMP"),
+    (b"WEBP", 8, "a WebP"),
+    (b"ftyphei", 4, "a HEIC"),
+    (b"ftypmif", 4, "a HEIC"),
+    (b"ftypavif", 4, "an AVIF"),
+    (b"II*\0", 0, "a TIFF"),
+    (b"MM\0*", 0, "a TIFF"),
+    (b"%PDF", 0, "a PDF"),
+)
+
+
+def _reason(data: bytes, error: tf.errors.OpError) -> str:
+    for magic, at, name in _FORMATS:
+        if data[at : at + len(magic)] == magic:
+            return f"{name} file; convert it to JPEG or PNG"
+    if data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")):
+        return f"damaged or cut short: {_first_line(error.message)}"
+    return f"not a photo: neither JPEG nor PNG (it begins with {data[:8]!r})"
+
+
+def _first_line(message: str) -> str:
+    # The decoder's message goes on with the graph node and its Python traceback.
+    text = message.split("\n", 1)[0].removeprefix("{{function_node").rsplit("}} ", 1)[-1]
+    return text[:200]

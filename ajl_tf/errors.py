@@ -1,0 +1,64 @@
+"""The one exception that is a message to the user, and the frame every verb runs in."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Callable, Sequence
+
+from ajl_tf.process import prepare
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+_LISTED = 20
+
+
+class UserError(ValueError):
+    """Bad input or a machine's limit: what happened, where, what was expected, what to do.
+
+    A verb prints its text without a traceback and exits with 2.
+    """
+
+
+def listed(problems: Sequence[str], limit: int = _LISTED) -> str:
+    """Joins problems into an indented list, one a line; past `limit` it only counts them."""
+    lines = [f"  - {problem}" for problem in problems[:limit]]
+    if len(problems) > limit:
+        lines.append(f"  - … and {len(problems) - limit} more")
+    return "\n".join(lines)
+
+
+def run_verb(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:
+    """Runs a verb's `main`, turning what a user can mend into one message and an exit code.
+
+    Args:
+        main: Takes the argument list (None: `sys.argv[1:]`) and returns the exit code.
+        argv: Handed to `main`.
+
+    Returns:
+        The exit code: `main`'s own, 2 for bad input or a machine's limit, 130 after Ctrl-C.
+    """
+    prepare()
+    try:
+        return main(argv)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+    except KeyboardInterrupt:
+        print("\ninterrupted: everything already written has been kept.", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except OSError as error:
+        if error.errno not in _MACHINE_LIMITS:
+            raise
+        where = f" ({error.filename})" if error.filename else ""
+        print(f"error: {_MACHINE_LIMITS[error.errno]}{where}", file=sys.stderr)
+    return EXIT_BAD_INPUT
+
+
+_MACHINE_LIMITS = {
+    errno.ENOSPC: "the disk is full. Free some space, or write elsewhere, and run the command "
+    "again; what was already complete has been kept",
+    errno.EDQUOT: "the disk quota is used up. Free some space, or write elsewhere, and run the "
+    "command again; what was already complete has been kept",
+    errno.EACCES: "no permission to read or write here. Check the owner and mode of the path",
+    errno.EROFS: "the file system is read-only. Write elsewhere",
+}

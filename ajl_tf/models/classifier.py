@@ -1,0 +1,97 @@
+"""The classifier: a plain functional model from an image in [0, 255] to logits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ajl_tf.errors import UserError
+from ajl_tf.models.backbones import build_backbone
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Classifier:
+    """One network seen in three ways that share their weights.
+
+    Attributes:
+        model: float32 images `(N, S, S, 3)` in [0, 255] -> float32 logits `(N, C)`.
+        features: The same images -> pooled features `(N, D)`.
+        head: Pooled features `(N, D)` -> logits `(N, C)`.
+    """
+
+    model: keras.Model
+    features: keras.Model
+    head: keras.Model
+
+
+def build_classifier(
+    backbone: str, weights: str, input_size: int, classes: int, dropout: float
+) -> Classifier:
+    """Builds backbone, global average pooling, dropout and one dense layer.
+
+    The logits are float32 under every precision policy.
+
+    Args:
+        backbone: Name of a record in `backbones.BACKBONES`.
+        weights: `"imagenet"`, `"none"` or the path of a local file.
+        input_size: S, side of the input in pixels.
+        classes: C, the number of conditions.
+        dropout: Share of the pooled features dropped in training.
+
+    Raises:
+        UserError: The weights cannot be had or do not fit.
+    """
+    import keras
+
+    base = build_backbone(backbone, input_size, weights)
+    pooled = keras.layers.GlobalAveragePooling2D(name="pooled_features", dtype="float32")(
+        base.output
+    )
+    features = keras.Model(base.input, pooled, name="features")
+    pooled_input = keras.Input(pooled.shape[1:], name="pooled_features")
+    x = keras.layers.Dropout(dropout, name="dropout", dtype="float32")(pooled_input)
+    logits = keras.layers.Dense(classes, name="logits", dtype="float32")(x)
+    head = keras.Model(pooled_input, logits, name="head")
+    model = keras.Model(base.input, head(pooled), name=f"{backbone}_classifier")
+    return Classifier(model, features, head)
+
+
+def unfreeze(classifier: Classifier, depth: float | str) -> int:
+    """Makes the head trainable, and the backbone from a depth on.
+
+    BatchNormalization layers stay frozen whatever the depth, so that their statistics hold still:
+    `trainable = False` on the layer itself is the only thing that does this within `fit`. Takes
+    effect at the next `compile`.
+
+    Args:
+        classifier: From `build_classifier`.
+        depth: Share of the backbone's layers with weights, counted from the output (0: none,
+            1: all), or the name of the first layer to train.
+
+    Returns:
+        The number of backbone layers that train.
+
+    Raises:
+        UserError: There is no layer of that name.
+    """
+    import keras
+
+    layers = [layer for layer in classifier.features.layers if layer.weights]
+    if isinstance(depth, str):
+        names = [layer.name for layer in layers]
+        if depth not in names:
+            raise UserError(
+                f"phases.unfreeze: the backbone has no layer {depth!r} with weights. "
+                f"Its layers are: {', '.join(names)}"
+            )
+        start = names.index(depth)
+    else:
+        start = len(layers) - round(depth * len(layers))
+    for number, layer in enumerate(layers):
+        still = isinstance(layer, keras.layers.BatchNormalization)
+        layer.trainable = number >= start and not still
+    classifier.head.trainable = True
+    return sum(layer.trainable for layer in layers)

@@ -1,0 +1,140 @@
+"""What is watched while training: validation scores, best weights, one line an epoch."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from ajl_tf.assessment.groups import BANDS, band_index, tone_index
+from ajl_tf.assessment.metrics import balanced_accuracy, confusion, weighted_f1
+from ajl_tf.errors import UserError
+from ajl_tf.files import atomic_path
+from ajl_tf.progress import ProgressLine
+
+MONITOR = "val_weighted_f1"
+
+
+class Validation(keras.callbacks.Callback):
+    """Scores the validation rows after each epoch and adds the scores to the epoch's logs.
+
+    It stands first, so that every other callback finds them there: `val_loss` (crossentropy),
+    `val_weighted_f1`, `val_macro_recall`, and `val_recall_<band>` for each tone band with rows,
+    the recall averaged over the conditions that occur in the band. Where the optimizer keeps an
+    average of the weights, that average is what is scored and kept.
+    """
+
+    def __init__(
+        self,
+        predict: Callable[[], np.ndarray],
+        labels: np.ndarray,
+        tones: np.ndarray,
+        best: BestWeights | None,
+    ):
+        """Takes a function that returns logits `(N, C)`, int labels `(N,)` and tones `(N,)`."""
+        super().__init__()
+        self.predict, self.labels, self.bands = predict, labels, band_index(tone_index(tones))
+        self.best = best
+        self.confusion: np.ndarray | None = None
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Scores, and keeps the weights if they are the best so far."""
+        assert logs is not None  # fit hands them over; Keras's signature allows None
+        swap = self._average_swap()
+        if swap:
+            swap.on_test_begin()
+        logits = self.predict()
+        shifted = logits - logits.max(1, keepdims=True)
+        own = np.take_along_axis(shifted, self.labels[:, None], 1)[:, 0]
+        predicted, classes = logits.argmax(1), logits.shape[1]
+        self.confusion = confusion(self.labels, predicted, classes)
+        logs["val_loss"] = float(np.mean(np.log(np.exp(shifted).sum(1)) - own))
+        logs[MONITOR] = float(weighted_f1(self.confusion))
+        logs["val_macro_recall"] = float(balanced_accuracy(self.confusion))
+        for number, band in enumerate(BANDS):
+            rows = self.bands == number
+            if rows.any():
+                matrix = confusion(self.labels[rows], predicted[rows], classes)
+                logs[f"val_recall_{band}"] = float(balanced_accuracy(matrix))
+        if self.best:
+            self.best.offer(logs[MONITOR], epoch)
+        if swap:
+            swap.on_test_end()
+
+    def _average_swap(self) -> keras.callbacks.SwapEMAWeights | None:
+        if not self.model.optimizer.use_ema:
+            return None
+        swap = keras.callbacks.SwapEMAWeights()
+        swap.set_model(self.model)
+        return swap
+
+
+class BestWeights:
+    """Keeps the weights of the best epoch in one file, over all phases."""
+
+    def __init__(self, model: keras.Model, path: Path):
+        """Watches `model`; `path` ends in `.weights.h5`."""
+        self.model, self.path = model, path
+        self.score, self.epoch = -1.0, -1
+
+    def offer(self, score: float, epoch: int) -> None:
+        """Saves the weights if `score` beats all before it."""
+        if score > self.score:
+            with atomic_path(self.path) as temporary:
+                self.model.save_weights(temporary)
+            self.score, self.epoch = score, epoch
+
+
+class EpochLog(keras.callbacks.Callback):
+    """The progress line, the speed, and one JSON line an epoch in `history.jsonl`."""
+
+    def __init__(self, path: Path, phase: str, photos: int, batch_size: int, announce: bool):
+        """Appends to `path`; `photos` is the number in an epoch."""
+        super().__init__()
+        self.path, self.phase = path, phase
+        self.photos, self.batch_size, self.announce = photos, batch_size, announce
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Starts the epoch's clock and line."""
+        self.start = time.monotonic()
+        self.line = ProgressLine(self.photos, f"{self.phase} epoch {epoch + 1}")
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        """Moves the line on."""
+        assert logs is not None
+        done = min(self.photos, (batch + 1) * self.batch_size)
+        # Reading the loss waits for the device, so it is read only when the line is drawn.
+        if self.announce and (self.line.due or done == self.photos):
+            self.line.update(done, f"loss {self._finite(logs, batch):.3f}")
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Writes the epoch's line."""
+        assert logs is not None
+        self._finite(logs, epoch)
+        seconds = time.monotonic() - self.start
+        logs["learning_rate"] = float(
+            keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
+        )
+        logs["images_per_second"] = self.photos / seconds
+        numbers = {key: float(f"{float(value):.6g}") for key, value in logs.items()}
+        entry = {"phase": self.phase, "epoch": epoch, **numbers, "seconds": round(seconds, 3)}
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+        if self.announce:
+            score = f"  val weighted F1 {logs[MONITOR]:.3f}" if MONITOR in logs else ""
+            self.line.close(self.photos, f"loss {logs['loss']:.3f}{score}")
+
+    def _finite(self, logs: dict[str, Any], at: int) -> float:
+        loss = float(logs["loss"])
+        if not np.isfinite(loss):
+            raise UserError(
+                f"the loss became {loss} in phase {self.phase!r} (epoch or batch {at + 1}). "
+                "Lower phases.learning_rate, set phases.clip_norm = 1.0, or use float32; the best "
+                "weights so far have been kept."
+            )
+        return loss

@@ -1,0 +1,222 @@
+"""Trains one classifier: phase after phase, from frozen features to the last unfrozen layer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ajl_tf.config import Augment, Balance, Loss, Phase, Training
+from ajl_tf.dataset.images import to_input
+from ajl_tf.dataset.pipeline import evaluation_batches, training_batches
+from ajl_tf.models.classifier import Classifier, unfreeze
+from ajl_tf.training.balance import class_weights, sampling_weights
+from ajl_tf.training.callbacks import MONITOR, BestWeights, EpochLog, Validation
+from ajl_tf.training.plan import EpochPlan
+from ajl_tf.training.tensorboard import Pictures
+from ajl_tf.training.trainer import Trainer, make_loss, make_optimizer
+
+
+@dataclass(frozen=True, eq=False)
+class Rows:
+    """The photos of one training, and which of them train and validate.
+
+    Attributes:
+        canvases: uint8 `(N, C, C, 3)`.
+        labels: int `(N,)`, position in `class_names`.
+        tones: int `(N,)`, 1…6 or -1.
+        class_names: The conditions, sorted.
+        train: int, rows that train.
+        validation: int, rows that are watched; empty where nothing is selected.
+    """
+
+    canvases: np.ndarray
+    labels: np.ndarray
+    tones: np.ndarray
+    class_names: tuple[str, ...]
+    train: np.ndarray
+    validation: np.ndarray
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How to train: the experiment's tables that the training room uses."""
+
+    seed: int
+    input_size: int
+    phases: tuple[Phase, ...]
+    loss: Loss
+    balance: Balance
+    augment: Augment
+    training: Training
+
+
+class Predictor:
+    """Logits of rows of an array, for a network whose function is traced once."""
+
+    def __init__(self, model: keras.Model, prepare: Callable[[tf.Tensor], tf.Tensor]):
+        """`prepare` turns a batch of the array's rows into the model's input."""
+        self._step = tf.function(
+            lambda batch: model(prepare(batch), training=False), reduce_retracing=True
+        )
+
+    def __call__(self, source: np.ndarray, rows: np.ndarray, batch_size: int) -> np.ndarray:
+        """float32 `(len(rows), …)`, in the order of `rows`, each once."""
+        outputs = [self._step(b).numpy() for b in evaluation_batches(source, rows, batch_size)]
+        return np.concatenate(outputs).astype(np.float32)
+
+
+def image_predictor(model: keras.Model, size: int) -> Predictor:
+    """A predictor from canvases, resized to the model's input as a SavedModel does it."""
+    return Predictor(model, lambda canvases: to_input(canvases, size))
+
+
+def fit(
+    classifier: Classifier,
+    rows: Rows,
+    recipe: Recipe,
+    folder: Path,
+    *,
+    stop_after: int | None = None,
+    announce: bool = True,
+) -> int:
+    """Runs all phases and leaves the kept weights in the classifier.
+
+    Writes `history.jsonl`, `tensorboard/` and, where validation rows select, `best.weights.h5`.
+
+    Args:
+        classifier: Trained in place.
+        rows: The photos.
+        recipe: How.
+        folder: An existing folder of this training alone.
+        stop_after: Ends after so many epochs in all, where another training fixed their number.
+        announce: Whether to show progress.
+
+    Returns:
+        The number of epochs that made the kept weights.
+    """
+    best = None
+    if recipe.training.keep == "best" and len(rows.validation):
+        best = BestWeights(classifier.model, folder / "best.weights.h5")
+    done = 0
+    for phase in recipe.phases:
+        epochs = min(phase.epochs, (stop_after or math.inf) - done)
+        if epochs > 0:
+            span = range(done, done + int(epochs))
+            done += _fit_phase(classifier, rows, recipe, phase, span, folder, best, announce)
+    if best:
+        classifier.model.load_weights(best.path)
+        return best.epoch + 1
+    return done
+
+
+def _fit_phase(
+    classifier: Classifier,
+    rows: Rows,
+    recipe: Recipe,
+    phase: Phase,
+    epochs: range,
+    folder: Path,
+    best: BestWeights | None,
+    announce: bool,
+) -> int:
+    """Runs one phase and returns how many epochs it took."""
+    training = recipe.training
+    trained = unfreeze(classifier, phase.unfreeze)
+    cached = not trained and not phase.augment
+    size, canvas = recipe.input_size, rows.canvases.shape[1]
+    if cached:
+        # A frozen backbone without augmentation gives a photo the same features every epoch.
+        model, source, augment = classifier.head, _features(classifier, rows, recipe), None
+        predictor = Predictor(model, tf.identity)
+    else:
+        model, source = classifier.model, rows.canvases
+        augment = recipe.augment if phase.augment else Augment()
+        predictor = image_predictor(model, size)
+    labels, tones = rows.labels[rows.train], rows.tones[rows.train]
+    plan = EpochPlan(
+        recipe.seed,
+        rows.train,
+        sampling_weights(labels, tones, recipe.balance.sampler),
+        augment,
+        canvas,
+        size,
+    )
+    classes = len(rows.class_names)
+    batches = training_batches(
+        source,
+        np.eye(classes, dtype=np.float32)[rows.labels],
+        plan,
+        draws=plan.draws,
+        epochs=epochs,
+        batch_size=training.batch_size,
+    )
+    steps = math.ceil(len(rows.train) / training.batch_size)
+    weights = class_weights(
+        labels, classes, recipe.balance.class_weights, recipe.balance.effective_number_beta
+    )
+    trainer = Trainer(model, augment, size, weights, training.xla)
+    trainer.compile(
+        make_optimizer(phase, steps, training.ema),
+        make_loss(recipe.loss),
+        # fit would choose XLA by itself, many times slower on a CPU and unable to compile the warp.
+        jit_compile=False,
+    )
+    log = EpochLog(
+        folder / "history.jsonl", phase.name, len(rows.train), training.batch_size, announce
+    )
+    callbacks: list[keras.callbacks.Callback] = []
+    validation = None
+    if len(rows.validation):
+        validation = Validation(
+            lambda: predictor(source, rows.validation, training.batch_size),
+            rows.labels[rows.validation],
+            rows.tones[rows.validation],
+            best,
+        )
+        callbacks.append(validation)
+    callbacks += [log, *_watchers(phase)]
+    callbacks += [
+        keras.callbacks.TensorBoard(str(folder / "tensorboard"), write_graph=False),
+        Pictures(folder / "tensorboard", batches, augment, size, rows.class_names, validation),
+    ]
+    history = trainer.fit(
+        batches,
+        initial_epoch=epochs.start,
+        epochs=epochs.stop,
+        steps_per_epoch=steps,
+        callbacks=callbacks,
+        shuffle=False,  # the plan has shuffled
+        verbose=0,
+    )
+    return len(history.epoch)
+
+
+def _features(classifier: Classifier, rows: Rows, recipe: Recipe) -> np.ndarray:
+    """Pooled features of the rows in use, float32 `(N, D)`; zeros in rows that are not."""
+    used = np.sort(np.concatenate([rows.train, rows.validation]))
+    predict = image_predictor(classifier.features, recipe.input_size)
+    values = predict(rows.canvases, used, recipe.training.batch_size)
+    features = np.zeros((len(rows.canvases), values.shape[1]), np.float32)
+    features[used] = values
+    return features
+
+
+def _watchers(phase: Phase) -> list[keras.callbacks.Callback]:
+    watchers: list[keras.callbacks.Callback] = []
+    if phase.schedule == "plateau":
+        watchers.append(
+            keras.callbacks.ReduceLROnPlateau(
+                MONITOR, phase.factor, phase.plateau_patience, mode="max"
+            )
+        )
+    if phase.early_stopping:
+        watchers.append(
+            keras.callbacks.EarlyStopping(MONITOR, patience=phase.early_stopping, mode="max")
+        )
+    return watchers

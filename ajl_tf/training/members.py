@@ -1,0 +1,155 @@
+"""One trained network of a run: a holdout's only one, one a fold, or the refit on all rows."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+
+from ajl_tf.assessment.predictions import make_predictions, read_predictions, write_predictions
+from ajl_tf.config import Experiment
+from ajl_tf.dataset.splits import inner_split
+from ajl_tf.errors import UserError
+from ajl_tf.models.classifier import build_classifier
+from ajl_tf.runs import MODEL, PREDICTIONS, RESULT, read_json, write_json
+from ajl_tf.training.fitting import Recipe, Rows, fit, image_predictor
+
+REFIT = "refit"
+
+
+@dataclass(frozen=True, eq=False)
+class Job:
+    """Everything that the members of a run share.
+
+    Attributes:
+        experiment: Resolved.
+        manifest: Labelled rows with `split` or `fold`.
+        canvases: uint8 `(N, C, C, 3)`, in the manifest's order.
+        data_hash: Of the manifest, see `runs.manifest_hash`.
+    """
+
+    experiment: Experiment
+    manifest: pd.DataFrame
+    canvases: np.ndarray
+    data_hash: str
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The conditions, sorted."""
+        return tuple(sorted(self.manifest["label"].unique()))
+
+
+def fold_name(fold: int) -> str:
+    """Name of a fold's folder in its run."""
+    return f"fold_{fold}"
+
+
+def train_holdout(job: Job, folder: Path) -> None:
+    """Trains on the split's train rows, watches its validation rows and predicts all the others.
+
+    Writes into `folder` what `fitting.fit` writes, the model, its predictions and a result.
+    """
+    split = job.manifest["split"].to_numpy()
+    train, validation = (np.flatnonzero(split == part) for part in ("train", "validation"))
+    _train(job, folder, train, validation, np.flatnonzero(split != "train"))
+
+
+def train_fold(job: Job, folder: Path, fold: int) -> None:
+    """Trains on all folds but one and predicts that one, which selects nothing.
+
+    Where the best epoch is kept, it is chosen on rows held out of the training folds.
+    """
+    scored = job.manifest["fold"].to_numpy() == fold
+    train, validation = np.flatnonzero(~scored), np.empty(0, np.int64)
+    if job.experiment.training.keep == "best":
+        held_out = inner_split(
+            job.manifest.iloc[train], job.experiment.training.inner_validation, job.experiment.seed
+        )
+        train, validation = train[~held_out], train[held_out]
+    _train(job, folder, train, validation, np.flatnonzero(scored))
+
+
+def train_refit(job: Job, folder: Path, folds: Sequence[Path]) -> None:
+    """Trains on all rows, for the median of the epochs that the folds kept; it scores nothing."""
+    kept = [read_json(fold / RESULT)["epochs_kept"] for fold in folds]
+    everything = np.arange(len(job.manifest))
+    nothing = np.empty(0, np.int64)
+    _train(job, folder, everything, nothing, nothing, stop_after=round(statistics.median(kept)))
+
+
+def merged_predictions(folders: Sequence[Path]) -> pd.DataFrame:
+    """The predictions of several members, each photo once."""
+    return pd.concat([read_predictions(f / PREDICTIONS) for f in folders], ignore_index=True)
+
+
+def _train(
+    job: Job,
+    folder: Path,
+    train: np.ndarray,
+    validation: np.ndarray,
+    predicted: np.ndarray,
+    stop_after: int | None = None,
+) -> None:
+    experiment, names = job.experiment, job.class_names
+    labels = np.searchsorted(names, job.manifest["label"])
+    unseen = sorted(set(names) - {names[label] for label in labels[train]})
+    if unseen:
+        raise UserError(
+            f"no training photo of {', '.join(unseen)}: all of its photos are held out. Add photos "
+            "or leave the condition out of the CSV."
+        )
+    folder.mkdir(exist_ok=True)
+    start = time.monotonic()
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(experiment.seed)
+    keras.config.set_dtype_policy(experiment.training.precision)
+    classifier = build_classifier(
+        experiment.model.backbone,
+        experiment.model.weights,
+        experiment.input_size,
+        len(names),
+        experiment.model.dropout,
+    )
+    tones = job.manifest["skin_tone"].to_numpy()
+    rows = Rows(job.canvases, labels, tones, names, train, validation)
+    recipe = Recipe(
+        experiment.seed,
+        experiment.input_size,
+        experiment.phases,
+        experiment.loss,
+        experiment.balance,
+        experiment.augment,
+        experiment.training,
+    )
+    epochs = fit(classifier, rows, recipe, folder, stop_after=stop_after)
+    classifier.model.save(folder / MODEL)
+    if len(predicted):
+        predict = image_predictor(classifier.model, experiment.input_size)
+        logits = predict(job.canvases, predicted, experiment.training.batch_size)
+        table = make_predictions(job.manifest.iloc[predicted], names, softmax(logits))
+        write_predictions(folder / PREDICTIONS, table)
+    write_json(
+        folder / RESULT,
+        {
+            "data_hash": job.data_hash,
+            "class_names": list(names),
+            "epochs_kept": epochs,
+            "train": len(train),
+            "validation": len(validation),
+            "predicted": len(predicted),
+            "minutes": round((time.monotonic() - start) / 60, 2),
+        },
+    )
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Probabilities `(N, C)` of logits `(N, C)`."""
+    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities: np.ndarray = raised / raised.sum(axis=1, keepdims=True)
+    return probabilities

@@ -1,0 +1,141 @@
+"""The train step: augment, mix, weigh; wrapped around a classifier that knows nothing of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+
+from ajl_tf.config import Augment, Loss, Phase
+from ajl_tf.training import augment as augmentation
+
+
+class Trainer(keras.Model):
+    """Trains `model` on batches of `dataset.pipeline.training_batches`.
+
+    Its inputs are `{"source", "drawn"}`: canvases with what was drawn for each, augmented here, on
+    the device that trains; or, with `augment=None`, cached features that go in as they are.
+    Evaluation, checkpoints and export see only `model`.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        augment: Augment | None,
+        size: int,
+        class_weights: np.ndarray | None,
+        xla: bool,
+    ):
+        """Wraps `model`.
+
+        Args:
+            model: A classifier `(N, size, size, 3)` -> logits, or a head `(N, D)` -> logits.
+            augment: What the draws apply; None for features.
+            size: Side of the classifier's input in pixels.
+            class_weights: float32 `(C,)`, or None. A blended label weighs as the blend.
+            xla: Compile the network with XLA. Only the network: the warp has no XLA kernel.
+        """
+        # float32 whatever the policy: a half-precision warp would be off by whole pixels.
+        super().__init__(dtype="float32", name="trainer")
+        self.model = model
+        self.augment = augment
+        self.size = size
+        self.class_weights = class_weights
+        self._forward = _compiled(model) if xla else model
+
+    def call(self, inputs: dict[str, Any], training: bool = False) -> Any:
+        """Logits `(N, C)` of a batch, augmented as drawn."""
+        x = inputs["source"]
+        if self.augment is not None:
+            x = augmentation.apply(x, inputs["drawn"], self.size, self.augment)
+        return self._forward(x, training=training)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """The compiled loss on blended labels, weighted by class."""
+        if self.augment is not None:
+            y = augmentation.apply_to_labels(y, x["drawn"], self.augment)
+        if self.class_weights is not None:
+            sample_weight = ops.matmul(y, ops.convert_to_tensor(self.class_weights)[:, None])[:, 0]
+        return super().compute_loss(x, y, y_pred, sample_weight, training)
+
+
+def make_loss(loss: Loss) -> keras.losses.Loss:
+    """The loss on logits that an experiment names."""
+    if loss.name == "focal":
+        return keras.losses.CategoricalFocalCrossentropy(
+            # alpha is left at 1: balancing the classes is the balance table's business.
+            alpha=1.0,
+            gamma=loss.focal_gamma,
+            from_logits=True,
+            label_smoothing=loss.label_smoothing,
+        )
+    return keras.losses.CategoricalCrossentropy(
+        from_logits=True, label_smoothing=loss.label_smoothing
+    )
+
+
+def make_optimizer(phase: Phase, steps: int, ema: float) -> keras.optimizers.Optimizer:
+    """A phase's optimizer with its schedule.
+
+    Args:
+        phase: The experiment's.
+        steps: Batches an epoch.
+        ema: Momentum of the moving average of the weights; 0 is off.
+    """
+    common: dict[str, Any] = {
+        "learning_rate": make_schedule(phase, steps),
+        "use_ema": ema > 0,
+        "gradient_accumulation_steps": phase.accumulate if phase.accumulate > 1 else None,
+        "global_clipnorm": phase.clip_norm or None,
+    }
+    if ema:
+        common["ema_momentum"] = ema
+    if phase.weight_decay:
+        common["weight_decay"] = phase.weight_decay
+    if phase.optimizer == "sgd":
+        optimizer = keras.optimizers.SGD(momentum=phase.momentum, nesterov=True, **common)
+    elif phase.optimizer == "adam":
+        optimizer = keras.optimizers.Adam(**common)
+    else:
+        # AdamW decays by 0.004 unless told; an experiment's 0 means 0.
+        optimizer = keras.optimizers.AdamW(**{"weight_decay": 0.0, **common})
+    if phase.weight_decay:
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def make_schedule(
+    phase: Phase, steps: int
+) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    """Learning rate by batch; `"plateau"` is constant here and lowered by a callback."""
+    rate = phase.learning_rate
+    if phase.schedule == "cosine":
+        warmup = round(phase.warmup_epochs * steps)
+        return keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=0.0 if warmup else rate,
+            decay_steps=max(1, phase.epochs * steps - warmup),
+            warmup_target=rate if warmup else None,
+            warmup_steps=warmup,
+        )
+    if phase.schedule == "step":
+        drops = range(phase.step_epochs, phase.epochs, phase.step_epochs)
+        return keras.optimizers.schedules.PiecewiseConstantDecay(
+            [drop * steps for drop in drops],
+            [rate * phase.factor**power for power in range(len(drops) + 1)],
+        )
+    return rate
+
+
+def _compiled(model: keras.Model) -> Any:
+    import tensorflow as tf
+
+    return tf.function(model, jit_compile=True)

@@ -1,0 +1,145 @@
+"""The verb evaluate: a run's folder or any predictions.csv in, a table and a report out."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ajl_tf import evaluate
+from ajl_tf.errors import run_verb
+
+HEADER = "image_id,label,predicted,skin_tone,split\n"
+ROWS = "".join(
+    f"x{i},{'ab'[i % 2]},{'ab'[i % 3 % 2]},{i % 6 + 1},{'test' if i > 9 else 'train'}\n"
+    for i in range(40)
+)
+LAST_LINE = "Research software: no diagnosis."
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A finished run's folder, with the working directory where experiments/ is."""
+    monkeypatch.chdir(tmp_path)
+    folder = Path("experiments/runs/first")
+    folder.mkdir(parents=True)
+    (folder / "predictions.csv").write_text(HEADER + ROWS)
+    (folder / "config.toml").write_text('name = "first"\n')
+    (folder / "environment.json").write_text("{}\n")
+    (folder / "photo.jpg").write_bytes(b"not to be kept")
+    return folder
+
+
+def _evaluate(*arguments: object) -> int:
+    return run_verb(evaluate.main, [str(argument) for argument in arguments])
+
+
+def test_a_run_gets_a_report_that_a_second_look_leaves_alone(run: Path, capsys) -> None:
+    assert _evaluate(run) == 0
+    out = capsys.readouterr().out
+    assert "30 photos (split test)" in out
+    assert LAST_LINE in out
+    report = json.loads((run / "report.json").read_text())
+    assert report["n"] == 30
+    written = (run / "report.json").stat().st_mtime_ns
+    assert _evaluate(run) == 0
+    assert (run / "report.json").stat().st_mtime_ns == written
+
+
+def test_a_report_that_says_something_else_is_not_overwritten(run: Path, capsys) -> None:
+    (run / "report.json").write_text("mine")
+    assert _evaluate(run) == 2
+    captured = capsys.readouterr()
+    assert LAST_LINE in captured.out  # what was computed is shown all the same
+    assert "report.json" in captured.err
+    assert "nothing was overwritten" in captured.err
+    assert (run / "report.json").read_text() == "mine"
+    assert _evaluate(run, "--out", "elsewhere") == 0
+    assert json.loads(Path("elsewhere/report.json").read_text())["n"] == 30
+
+
+def test_a_csv_with_a_manifest(run: Path, capsys) -> None:
+    Path("theirs.csv").write_text("image_id,predicted\nx2,a\nx1,b\n")
+    Path("manifest.csv").write_text("image_id,label,skin_tone\nx1,b,1\nx2,b,6\nx3,a,2\n")
+    assert _evaluate("theirs.csv", "--manifest", "manifest.csv") == 0
+    report = json.loads(Path("theirs.report.json").read_text())
+    assert report["n"] == 2
+    assert report["overall"]["accuracy"]["value"] == 0.5
+    assert "theirs.report.json" in capsys.readouterr().out
+
+
+def test_a_kept_summary_has_scores_and_nothing_of_one_photo(run: Path, capsys) -> None:
+    assert _evaluate(run, "--keep", "first") == 0
+    kept = Path("experiments/results/first")
+    assert sorted(path.name for path in kept.iterdir()) == [
+        "config.toml",
+        "environment.json",
+        "report.json",
+    ]
+    assert (kept / "report.json").read_bytes() == (run / "report.json").read_bytes()
+    assert "x12" not in (kept / "report.json").read_text()
+    assert _evaluate(run, "--keep", "first") == 0  # the same again changes nothing
+    (kept / "config.toml").write_text('name = "other"\n')
+    (kept / "environment.json").unlink()
+    assert _evaluate(run, "--keep", "first") == 2
+    assert (kept / "config.toml").read_text() == 'name = "other"\n'
+    assert not (kept / "environment.json").exists()  # all or none
+    assert "config.toml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["nowhere"], "nowhere does not exist"),
+        (["experiments"], "experiments has no predictions.csv"),
+        (["experiments/runs/first", "--keep", "../up"], "Received: '../up'"),
+        (["experiments/runs/first/predictions.csv", "--keep", "x"], "from a run's folder"),
+        (["experiments/runs/first", "--keep", "x", "--out", "o"], "from a run's folder"),
+        (["experiments/runs/first", "--manifest", "none.csv"], "none.csv does not exist"),
+    ],
+)
+def test_bad_arguments_end_in_one_message(run: Path, capsys, arguments, expected: str) -> None:
+    assert _evaluate(*arguments) == 2
+    captured = capsys.readouterr()
+    assert expected in captured.err
+    assert captured.out == ""
+    assert not Path("experiments/results").exists()
+
+
+def test_a_run_without_its_config_cannot_be_kept(run: Path, capsys) -> None:
+    (run / "config.toml").unlink()
+    assert _evaluate(run, "--keep", "x") == 2
+    assert "lacks config.toml" in capsys.readouterr().err
+    assert not (run / "report.json").exists()
+
+
+def test_a_wrong_table_writes_no_report(run: Path, capsys) -> None:
+    (run / "predictions.csv").write_text(HEADER + ROWS + "x1,a,a,9,test\n")
+    assert _evaluate(run) == 2
+    error = capsys.readouterr().err
+    assert "skin_tone must be" in error
+    assert "x1" in error
+    assert not (run / "report.json").exists()
+
+
+def test_starts_without_the_heavy_libraries(run: Path) -> None:
+    code = (
+        "import sys\nfrom ajl_tf import evaluate\n"
+        f"evaluate.main([{str(run)!r}])\n"
+        "heavy = {'tensorflow', 'keras', 'sklearn', 'matplotlib', 'scipy'} & set(sys.modules)\n"
+        "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_help_imports_not_even_pandas() -> None:
+    code = (
+        "import sys\nfrom ajl_tf import evaluate\n"
+        "try:\n    evaluate.main(['--help'])\nexcept SystemExit:\n    pass\n"
+        "assert 'pandas' not in sys.modules and 'numpy' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert "--manifest" in done.stdout
