@@ -15,7 +15,7 @@ import pandas as pd
 from ajl_tf.assessment.checks import PROBABILITY, UNKNOWN_TONE, checked
 from ajl_tf.assessment.tables import read_table, some
 from ajl_tf.errors import UserError, listed
-from ajl_tf.files import atomic_path
+from ajl_tf.files import write_text
 
 
 def make_predictions(
@@ -58,12 +58,17 @@ def write_predictions(path: str | Path, predictions: pd.DataFrame) -> None:
 
     Probabilities are written with the digits that give back the same float32.
     """
+    write_text(path, prediction_lines(predictions, header=True))
+
+
+def prediction_lines(predictions: pd.DataFrame, *, header: bool) -> str:
+    """The lines of a predictions.csv, with or without the first: for writing it piece by piece."""
     text = predictions.copy()
     for name in text.columns:
         if text[name].dtype == np.float32:
             text[name] = [str(value) for value in text[name].to_numpy()]
-    with atomic_path(path) as temporary:
-        text.to_csv(temporary, index=False, lineterminator="\n")
+    lines: str = text.to_csv(index=False, header=header, lineterminator="\n")
+    return lines
 
 
 def read_predictions(path: str | Path) -> pd.DataFrame:

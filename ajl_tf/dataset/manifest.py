@@ -26,7 +26,7 @@ _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")  # a line feed is quoted by a
 _FILE, _LINE = " file", " line"  # no column of a CSV is so named: names are stripped
 
 
-def read_manifest(sources: Sequence[str | Path]) -> pd.DataFrame:
+def read_manifest(sources: Sequence[str | Path], *, labels: bool = True) -> pd.DataFrame:
     """Reads photos, labels and skin tones from one or more sources into one table.
 
     Args:
@@ -34,6 +34,7 @@ def read_manifest(sources: Sequence[str | Path]) -> pd.DataFrame:
             train.csv or test.csv alone, or a CSV with `image_id, path, label` and optionally
             `skin_tone` (1 to 6; -1 or empty: unknown) and `group_id`. A relative `path` starts at
             the CSV's folder.
+        labels: Whether a CSV with `image_id, path` must have `label`, filled in every row.
 
     Returns:
         A row a photo, in the order of the sources, with a RangeIndex and the columns
@@ -55,7 +56,7 @@ def read_manifest(sources: Sequence[str | Path]) -> pd.DataFrame:
             problems.append(str(error))
             continue
         for csv in csvs:
-            rows, found = _read_rows(csv)
+            rows, found = _read_rows(csv, labels)
             parts += [] if rows.columns.empty else [rows]
             problems += found
     manifest = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
@@ -73,14 +74,14 @@ def labelled(manifest: pd.DataFrame) -> pd.DataFrame:
     return manifest[manifest["label"].notna()].reset_index(drop=True)
 
 
-def _read_rows(csv: Path) -> tuple[pd.DataFrame, list[str]]:
+def _read_rows(csv: Path, labels_needed: bool) -> tuple[pd.DataFrame, list[str]]:
     """One CSV as rows of the manifest, with `file` and `line`, and its problems."""
     table, problems = read_table(csv)
     if table.columns.empty:
         return table, problems
     competition = is_competition(table)
-    expected = list(RENAMED) if competition else ["image_id", "path", "label"]
-    if competition and csv.name == "train.csv":
+    expected = list(RENAMED) if competition else ["image_id", "path"]
+    if csv.name == "train.csv" if competition else labels_needed:
         expected.append("label")
     missing = [name for name in expected if name not in table]
     clashing = [new for old, new in RENAMED.items() if competition and {old, new} <= set(table)]
@@ -93,7 +94,7 @@ def _read_rows(csv: Path) -> tuple[pd.DataFrame, list[str]]:
         rows, unfound = with_paths(csv, renamed)
     else:
         rows, unfound = _with_absolute_paths(csv, table)
-    problems += _cell_problems(csv, rows, competition)
+    problems += _cell_problems(csv, rows, competition, labels_needed)
     problems += unfound
     tones = rows["skin_tone"] if "skin_tone" in rows else pd.Series("", index=rows.index)
     labels = rows["label"] if "label" in rows else pd.Series("", index=rows.index, dtype=str)
@@ -149,12 +150,15 @@ def _columns_problem(
     )
 
 
-def _cell_problems(csv: Path, rows: pd.DataFrame, competition: bool) -> list[str]:
+def _cell_problems(
+    csv: Path, rows: pd.DataFrame, competition: bool, labels_needed: bool
+) -> list[str]:
     """Checks ids, labels and tones, each distinct value once."""
     shown = {new: old for old, new in RENAMED.items()} if competition else {}
     problems = {}
     for column, fault in _FAULTS.items():
-        if column in rows:
+        checked = column != "label" or competition or labels_needed
+        if column in rows and checked:
             cells = rows[column]
             faults = {text: said for text in cells.unique() if (said := fault(text))}
             name = shown.get(column, column)

@@ -13,11 +13,14 @@ import numpy as np
 import tensorflow as tf
 
 Preprocess = Callable[[tf.Tensor], tf.Tensor]
-_AHEAD = 8  # photos under way for each worker: enough to never wait, little to hold
 
 
 def read_photos(
-    paths: Iterable[str | Path], preprocess: Preprocess, workers: int | None = None
+    paths: Iterable[str | Path],
+    preprocess: Preprocess,
+    *,
+    ahead: int = 64,
+    workers: int | None = None,
 ) -> Iterator[np.ndarray | str]:
     """Yields for each path, in order, its canvas, or a sentence that says why there is none.
 
@@ -25,6 +28,7 @@ def read_photos(
         paths: Photo files.
         preprocess: Scalar string (a file's bytes) -> uint8 `(C, C, 3)`; a `tf.function`, which
             leaves Python's lock while it works.
+        ahead: Photos that may be under way or wait to be taken: what bounds the memory.
         workers: Threads; by default one a core.
     """
     workers = workers or os.cpu_count() or 1
@@ -33,7 +37,7 @@ def read_photos(
         try:
             for path in paths:
                 waiting.append(pool.submit(_read, Path(path), preprocess))
-                if len(waiting) >= workers * _AHEAD:
+                if len(waiting) >= ahead:
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()

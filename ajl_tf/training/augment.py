@@ -1,8 +1,8 @@
 """Random changes of training photos: drawn in NumPy, applied on the device.
 
 All geometry of a photo (window, flips, turns, rotation, translation) is one matrix, and so is all
-of its colour (brightness, contrast, saturation, hue). `draw` makes these matrices for a whole epoch at
-once from a generator that the caller keys by seed and epoch; they travel with the batch, a few
+of its colour (brightness, contrast, saturation, hue). `draw` makes these matrices for a whole epoch
+at once from a generator that the caller keys by seed and epoch; they travel with the batch, a few
 numbers a photo, and `apply` is one warp, one product and one blend on whatever device trains.
 Nothing here is part of the classifier, so nothing here can reach an exported model.
 """

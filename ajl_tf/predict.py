@@ -1,0 +1,142 @@
+"""Predicts every photo of a folder or CSV with a SavedModel, and writes a submission if asked.
+
+A photo that cannot be read is listed in <out>.errors.csv and the rest goes on; the exit code is
+then 1. Research software: it makes no diagnosis.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ajl_tf.errors import UserError, run_verb
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+EXIT_SOME_UNREADABLE = 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m ajl_tf.predict",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("model", type=Path, help="a SavedModel, saved_models/<name>/<version>")
+    parser.add_argument(
+        "photos",
+        type=Path,
+        help="a folder of photos, a CSV with image_id and path, or the competition's folder "
+        "(then its test.csv counts)",
+    )
+    parser.add_argument("--out", type=Path, required=True, help="predictions.csv to write")
+    parser.add_argument(
+        "--submission", type=Path, help="also write md5hash,label for every id of test.csv"
+    )
+    parser.add_argument(
+        "--shard", metavar="I/N", default="0/1", help="only the I-th (from 0) of N equal parts"
+    )
+    parser.add_argument("--batch-size", type=int, default=32, metavar="B")
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the verb."""
+    arguments = _parser().parse_args(argv)
+    shard, shards = _shard(arguments.shard)
+    errors_csv = arguments.out.with_name(arguments.out.name + ".errors.csv")
+    for path in (arguments.out, errors_csv, arguments.submission):
+        if path is not None and path.exists():
+            raise UserError(
+                f"{path} exists already and is not overwritten. Name another, or move it."
+            )
+    if arguments.batch_size < 1:
+        raise UserError(f"--batch-size must be at least 1. Received: {arguments.batch_size}")
+    if arguments.submission and shards > 1:
+        raise UserError(
+            "a submission needs every photo; leave --shard out, or submit after merging."
+        )
+
+    from ajl_tf.dataset.listing import photos_to_predict, test_ids
+
+    rows = photos_to_predict(arguments.photos)
+    wanted = test_ids(arguments.photos) if arguments.submission else []
+    rows = rows.iloc[len(rows) * shard // shards : len(rows) * (shard + 1) // shards]
+
+    from ajl_tf.serving.savedmodel import load
+
+    model = load(arguments.model)
+    predicted, errors = _predict(model, rows, arguments.out, arguments.batch_size)
+    print(f"predictions  {arguments.out} ({len(predicted)} of {len(rows)} photos)")
+    if errors:
+        _write_csv(errors_csv, ("image_id", "path", "reason"), errors)
+        print(f"unreadable   {errors_csv} ({len(errors)} photos)", file=sys.stderr)
+    if arguments.submission:
+        missing = [image_id for image_id in wanted if image_id not in predicted]
+        if missing:
+            raise UserError(
+                f"no submission was written: {len(missing)} of {len(wanted)} ids of test.csv have "
+                f"no prediction, the first is {missing[0]}. See {errors_csv}."
+            )
+        _write_csv(
+            arguments.submission, ("md5hash", "label"), [(key, predicted[key]) for key in wanted]
+        )
+        print(f"submission   {arguments.submission} ({len(wanted)} ids, in the order of test.csv)")
+    return EXIT_SOME_UNREADABLE if errors else 0
+
+
+def _predict(
+    model: object, rows: pd.DataFrame, out: Path, batch_size: int
+) -> tuple[dict[str, str], list[tuple[str, str, str]]]:
+    """Streams predictions into `out`; returns the label of each id, and the unreadable photos."""
+    from ajl_tf.assessment.predictions import make_predictions, prediction_lines
+    from ajl_tf.progress import ProgressLine
+    from ajl_tf.serving.batch import predict_photos
+
+    names = [name.decode() for name in model.class_names.numpy()]  # type: ignore[attr-defined]
+    paths = rows["path"].tolist()
+    predicted: dict[str, str] = {}
+    errors: list[tuple[str, str, str]] = []
+    # Under another name until it is whole: what a broken run leaves is no predictions.csv.
+    unfinished = out.with_name(out.name + ".unfinished")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    line = ProgressLine(len(rows), "predicting")
+    with unfinished.open("w", encoding="utf-8", newline="") as file:
+        for answers in predict_photos(model, paths, batch_size):
+            table = make_predictions(rows.iloc[answers.rows], names, answers.probabilities)
+            file.write(prediction_lines(table, header=file.tell() == 0))
+            predicted |= dict(zip(table["image_id"], table["predicted"], strict=True))
+            errors += [(*rows[["image_id", "path"]].iloc[i], why) for i, why in answers.errors]
+            line.update(len(predicted) + len(errors))
+    line.close(len(predicted) + len(errors))
+    unfinished.rename(out)
+    return predicted, errors
+
+
+def _shard(text: str) -> tuple[int, int]:
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if not match or not int(match[1]) < int(match[2]):
+        raise UserError(f"--shard takes I/N with I from 0 to N-1, as in 0/4. Received: {text!r}")
+    return int(match[1]), int(match[2])
+
+
+def _write_csv(path: Path, header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
+    from ajl_tf.files import atomic_path
+
+    with (
+        atomic_path(path, overwrite=False) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_verb(main))

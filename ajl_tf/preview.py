@@ -1,0 +1,63 @@
+"""Draws a grid of photos as an experiment augments them: what the network sees while it trains.
+
+The first column is the photo as it is evaluated; the others are epochs. The picture shows the
+photos: mind their terms before you pass it on.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from ajl_tf.errors import UserError, run_verb
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the verb."""
+    parser = argparse.ArgumentParser(
+        prog="python -m ajl_tf.preview",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("experiment", type=Path, help="an experiments/<name>.toml")
+    parser.add_argument("--out", type=Path, required=True, help="the PNG to write")
+    parser.add_argument("--data", action="append", type=Path, metavar="PATH")
+    parser.add_argument("--set", action="append", default=[], metavar="TABLE.KEY=VALUE")
+    parser.add_argument("--photos", type=int, default=8, metavar="N", help="rows of the grid")
+    parser.add_argument("--epochs", type=int, default=8, metavar="N", help="columns of the grid")
+    arguments = parser.parse_args(argv)
+    if arguments.photos < 1 or arguments.epochs < 1:
+        raise UserError("--photos and --epochs must be at least 1")
+
+    from ajl_tf.config_file import load_experiment
+    from ajl_tf.dataset.manifest import labelled, read_manifest
+
+    experiment = load_experiment(arguments.experiment, arguments.set)
+    manifest = labelled(read_manifest(arguments.data or [Path("data")]))
+    chosen = manifest.sample(min(arguments.photos, len(manifest)), random_state=experiment.seed)
+
+    from PIL import Image
+
+    from ajl_tf.dataset.canvases import load_canvases
+    from ajl_tf.files import atomic_path
+    from ajl_tf.training.preview import augmented_grid
+
+    canvases = load_canvases(
+        chosen["path"].tolist(),
+        experiment.canvas,
+        experiment.data.fit,
+        cache=Path("data/.cache"),
+        memory_limit_mb=experiment.data.memory_limit_mb,
+    )
+    grid = augmented_grid(
+        canvases, experiment.augment, experiment.input_size, experiment.seed, arguments.epochs
+    )
+    with atomic_path(arguments.out, overwrite=False) as temporary:
+        Image.fromarray(grid).save(temporary, "PNG")
+    print(f"augmented photos  {arguments.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_verb(main))

@@ -1,0 +1,63 @@
+"""Batch inference with nothing but a SavedModel: a stream of photos in, batches of answers out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from ajl_tf.dataset.reading import read_photos
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What became of a stretch of photos.
+
+    Attributes:
+        rows: Positions of the readable photos in the paths given.
+        probabilities: float32 `(len(rows), C)`.
+        errors: Position and reason of each unreadable one.
+    """
+
+    rows: list[int]
+    probabilities: np.ndarray
+    errors: list[tuple[int, str]] = field(default_factory=list)
+
+
+def predict_photos(model: Any, paths: Sequence[str | Path], batch_size: int) -> Iterator[Answers]:
+    """Decodes photos on all cores while the network works on the batch before.
+
+    Memory holds a few batches, however many the photos are.
+
+    Args:
+        model: From `savedmodel.load`, or `tf.saved_model.load`.
+        paths: JPEG or PNG files.
+        batch_size: Photos the network takes at once.
+    """
+    serve = model.signatures["serving_default"]
+    canvases: list[np.ndarray] = []
+    rows: list[int] = []
+    errors: list[tuple[int, str]] = []
+    photos = read_photos(paths, model.preprocess, ahead=2 * batch_size)
+    for row, photo in enumerate(photos):
+        if isinstance(photo, str):
+            errors.append((row, photo))
+        else:
+            rows.append(row)
+            canvases.append(photo)
+        if len(rows) + len(errors) == batch_size or row == len(paths) - 1:
+            yield Answers(rows, _answer(serve, canvases, len(model.class_names)), errors)
+            canvases, rows, errors = [], [], []
+
+
+def _answer(serve: Any, canvases: list[np.ndarray], classes: int) -> np.ndarray:
+    if not canvases:
+        return np.empty((0, classes), np.float32)
+    probabilities: np.ndarray = serve(images=tf.constant(np.stack(canvases)))[
+        "probabilities"
+    ].numpy()
+    return probabilities
