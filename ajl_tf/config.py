@@ -11,7 +11,7 @@ import hashlib
 import json
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from ajl_tf.models.backbones import BACKBONES
 
@@ -20,7 +20,7 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=
 
 
 class _Table(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Data(_Table):
@@ -51,13 +51,14 @@ class Model(_Table):
     input_size: Annotated[int, Field(ge=32, le=1024)] | None = None  # None: the backbone's own
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
 
-    @model_validator(mode="after")
-    def _known_backbone(self) -> Model:
-        if self.backbone not in BACKBONES:
-            near = difflib.get_close_matches(self.backbone, BACKBONES, n=3)
+    @field_validator("backbone")
+    @classmethod
+    def _known_backbone(cls, name: str) -> str:
+        if name not in BACKBONES:
+            near = difflib.get_close_matches(name, BACKBONES, n=3)
             hint = f"did you mean {' or '.join(near)}? " if near else ""
             raise ValueError(f"no such backbone; {hint}known are: {', '.join(BACKBONES)}")
-        return self
+        return name
 
 
 class Loss(_Table):
@@ -101,7 +102,7 @@ class Augment(_Table):
     zoom: tuple[Annotated[float, Field(gt=0)], Annotated[float, Field(gt=0)]] = Field(
         default=(1.0, 1.0), strict=False
     )  # side of the window cut from the canvas, as a share of the canvas's side
-    translation: Fraction = 0.0  # share of the room left beside the window, to either side
+    translation: Fraction = 0.0  # share of the canvas's side, beyond the room beside the window
     brightness: Fraction = 0.0
     contrast: Fraction = 0.0
     saturation: Fraction = 0.0
@@ -132,7 +133,7 @@ class Phase(_Table):
 
     name: Name
     epochs: Annotated[int, Field(ge=1)]
-    unfreeze: Fraction | str = 0.0  # share of the backbone's depth, from the top; or a layer's name
+    unfreeze: float | str = 0.0  # share of the backbone's depth, from the top; or a layer's name
     augment: bool = True
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
@@ -146,6 +147,15 @@ class Phase(_Table):
     accumulate: Annotated[int, Field(ge=1)] = 1  # batches to one update
     early_stopping: Annotated[int, Field(ge=0)] = 0  # epochs without a better score; 0 is off
     clip_norm: Annotated[float, Field(ge=0)] = 0.0  # 0 is off
+
+    @field_validator("unfreeze", mode="plain")
+    @classmethod
+    def _share_or_layer(cls, value: object) -> float | str:
+        if isinstance(value, str):
+            return value
+        if isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1:
+            return float(value)
+        raise ValueError("must be a share of the depth from 0 to 1, or the name of a layer")
 
     @model_validator(mode="after")
     def _consistent(self) -> Phase:
@@ -173,10 +183,12 @@ class Experiment(_Table):
     balance: Balance = Balance()
     augment: Augment = Augment()
     training: Training = Training()
-    phases: Annotated[tuple[Phase, ...], Field(strict=False, min_length=1)]
+    phases: Annotated[tuple[Phase, ...], Field(strict=False)]
 
     @model_validator(mode="after")
     def _consistent(self) -> Experiment:
+        if not self.phases:
+            raise ValueError("there must be at least one [[phases]] table")
         names = [phase.name for phase in self.phases]
         if len(set(names)) < len(names):
             raise ValueError(f"phases need different names. Received: {names}")

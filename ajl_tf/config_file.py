@@ -17,6 +17,8 @@ from pydantic import BaseModel, ValidationError
 from ajl_tf.config import Experiment, Phase
 from ajl_tf.errors import UserError, listed
 
+_TOML_WORDS = {"model_type": "must be a table", "tuple_type": "must be an array"}
+
 
 def load_experiment(path: str | Path, changes: Sequence[str] = ()) -> Experiment:
     """Reads an experiment file.
@@ -60,19 +62,25 @@ def to_toml(experiment: Experiment) -> str:
     values = experiment.model_dump(mode="json", exclude_none=True)
     phases = values.pop("phases")
     tables = {key: value for key, value in values.items() if isinstance(value, dict)}
-    lines = [f"{key} = {json.dumps(value)}" for key, value in values.items() if key not in tables]
+    lines = [_line(key, value) for key, value in values.items() if key not in tables]
     for header, table in [*((f"[{key}]", t) for key, t in tables.items())] + [
         ("[[phases]]", phase) for phase in phases
     ]:
-        lines += ["", header, *(f"{key} = {json.dumps(value)}" for key, value in table.items())]
+        lines += ["", header, *(_line(key, value) for key, value in table.items())]
     return "\n".join(lines) + "\n"
+
+
+def _line(key: str, value: Any) -> str:
+    # JSON is TOML but for a control character that only TOML wants escaped, and for the pairs of
+    # escapes that JSON makes of an emoji.
+    return f"{key} = {json.dumps(value, ensure_ascii=False)}".replace("\x7f", "\\u007f")
 
 
 def _problem(detail: Any) -> str:
     place = ".".join(str(part) for part in detail["loc"]) or "the file as a whole"
     if detail["type"] == "extra_forbidden":
         return f"{place}: unknown key{_near_key(detail['loc'])}"
-    message = detail["msg"].removeprefix("Value error, ")
+    message = _TOML_WORDS.get(detail["type"], detail["msg"].removeprefix("Value error, "))
     received = detail["input"]
     shown = "" if isinstance(received, dict | BaseModel) else f" Received: {received!r}"
     return f"{place}: {message}.{shown}"
@@ -106,13 +114,17 @@ def _apply(values: dict[str, Any], change: str) -> None:
         if not isinstance(table, dict | list):
             raise UserError(f"--set {change}: {part!r} is a value, not a table")
     if isinstance(table, list):
-        raise UserError(f"--set {change}: name a phase and its key, as in phases.0.epochs=3")
+        raise UserError(
+            f"--set {change}: {parts[-2]!r} is an array. Set it as a whole, or name a phase and "
+            "its key, as in phases.0.epochs=3"
+        )
     table[parts[-1]] = value
 
 
 def _phase(phases: list[Any], part: str, change: str) -> Any:
-    for number, phase in enumerate(phases):
+    tables = [phase for phase in phases if isinstance(phase, dict)]
+    for number, phase in enumerate(tables):
         if part in (str(number), phase.get("name")):
             return phase
-    names = ", ".join(str(phase.get("name")) for phase in phases)
+    names = ", ".join(str(phase.get("name")) for phase in tables)
     raise UserError(f"--set {change}: no phase {part!r}; there are: {names}")

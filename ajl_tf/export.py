@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ajl_tf.errors import run_verb
+from ajl_tf.process import import_tensorflow
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21,6 +22,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--saved-models", type=Path, default=Path("saved_models"), metavar="DIR")
     arguments = parser.parse_args(argv)
 
+    import_tensorflow()
     from ajl_tf.serving.export import export_run
 
     print(f"SavedModel   {export_run(arguments.run, arguments.saved_models)}")

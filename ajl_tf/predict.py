@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ajl_tf.errors import UserError, run_verb
+from ajl_tf.process import import_tensorflow
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -69,6 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     wanted = test_ids(arguments.photos) if arguments.submission else []
     rows = rows.iloc[len(rows) * shard // shards : len(rows) * (shard + 1) // shards]
 
+    import_tensorflow()
     from ajl_tf.serving.savedmodel import load
 
     model = load(arguments.model)

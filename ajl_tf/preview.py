@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ajl_tf.errors import UserError, run_verb
+from ajl_tf.process import import_tensorflow
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -39,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     from PIL import Image
 
+    import_tensorflow()
     from ajl_tf.dataset.canvases import load_canvases
     from ajl_tf.files import atomic_path
     from ajl_tf.training.preview import augmented_grid

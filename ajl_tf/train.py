@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ajl_tf.errors import UserError, run_verb
+from ajl_tf.process import import_tensorflow
 
 if TYPE_CHECKING:
     from ajl_tf.config import Experiment
@@ -78,13 +79,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             "python -m ajl_tf.train experiments/efficientnet_lite0.toml --data data/"
         )
     experiment = _experiment(arguments)
-    job = _prepare(experiment, arguments)
-    folds = sorted(job.manifest["fold"].unique()) if "fold" in job.manifest else []
-    _check_flags(arguments, experiment, len(folds))
-
+    _check_flags(arguments, experiment)
+    import_tensorflow()
     from ajl_tf.runs import create_run, record_manifest
     from ajl_tf.training import members
 
+    job = _prepare(experiment, arguments)
+    folds = sorted(job.manifest["fold"].unique()) if "fold" in job.manifest else []
     run = create_run(experiment, arguments.runs, [*sys.orig_argv] if argv is None else [*argv])
     record_manifest(run, job.manifest)
     print(f"run: {run}")
@@ -132,13 +133,14 @@ def _prepare(experiment: Experiment, arguments: argparse.Namespace) -> Job:
     from ajl_tf.dataset.manifest import labelled, read_manifest
     from ajl_tf.dataset.splits import load_or_make_split
     from ajl_tf.runs import manifest_hash
-    from ajl_tf.training.members import Job
+    from ajl_tf.training.members import Job, check_split
 
     manifest = labelled(read_manifest(arguments.data or [Path("data")]))
     scheme = experiment.split.scheme
     name = f"{experiment.split.name}_{scheme.replace('/', '-').replace(' ', '-')}"
     split = load_or_make_split(arguments.splits, name, manifest, scheme, experiment.split.seed)
     manifest = manifest.drop(columns=["split", "fold"], errors="ignore").merge(split, on="image_id")
+    check_split(manifest)
     canvases = load_canvases(
         manifest["path"].tolist(),
         experiment.canvas,
@@ -149,7 +151,11 @@ def _prepare(experiment: Experiment, arguments: argparse.Namespace) -> Job:
     return Job(experiment, manifest, canvases, manifest_hash(manifest))
 
 
-def _check_flags(arguments: argparse.Namespace, experiment: Experiment, folds: int) -> None:
+def _check_flags(arguments: argparse.Namespace, experiment: Experiment) -> None:
+    from ajl_tf.dataset.splits import parse_scheme
+
+    column, shares = parse_scheme(experiment.split.scheme)
+    folds = len(shares) if column == "fold" else 0
     if (arguments.fold is not None or arguments.refit) and not folds:
         raise UserError(
             "--fold and --refit go with folds; this experiment's split is "
@@ -158,14 +164,41 @@ def _check_flags(arguments: argparse.Namespace, experiment: Experiment, folds: i
     if arguments.fold is not None and not 0 <= arguments.fold < folds:
         raise UserError(f"--fold must be 0 to {folds - 1}. Received: {arguments.fold}")
     if arguments.fold is not None and arguments.refit:
-        raise UserError("--refit needs all folds; merge them first, then train with --refit.")
+        raise UserError(
+            "--refit needs all folds. Train them, then: python -m ajl_tf.train --merge RUN RUN … "
+            "--refit"
+        )
+    watching = [phase.name for phase in experiment.phases if phase.schedule == "plateau"]
+    if arguments.refit and watching:
+        raise UserError(
+            "--refit trains on all rows, which leaves schedule = 'plateau' nothing to watch "
+            f"(phases: {', '.join(watching)}). Choose constant, cosine or step."
+        )
 
 
 def _merge(arguments: argparse.Namespace) -> int:
+    fold_flags = (arguments.folds, arguments.fold)
+    if arguments.experiment or arguments.set or arguments.name or fold_flags != (None, None):
+        raise UserError(
+            "--merge takes the experiment from the runs, so it goes with no experiment file and "
+            "with none of --set, --name, --folds and --fold."
+        )
+    from ajl_tf.runs import open_run
+
+    experiment = open_run(arguments.merge[0])[1]
+    _check_flags(arguments, experiment)
+    import_tensorflow()
+    from ajl_tf.training import members
     from ajl_tf.training.merging import merge_runs
 
-    run, experiment, folders = merge_runs(arguments.merge, arguments.runs)
+    job = _prepare(experiment, arguments) if arguments.refit else None
+    run, experiment, folders = merge_runs(
+        arguments.merge, arguments.runs, job.data_hash if job else None
+    )
     print(f"run: {run}")
+    if job:
+        print("refit on all rows:")
+        members.train_refit(job, run / members.REFIT, folders)
     return _finish(run, experiment, folders, arguments.saved_models)
 
 

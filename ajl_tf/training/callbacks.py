@@ -49,6 +49,8 @@ class Validation(keras.callbacks.Callback):
         if swap:
             swap.on_test_begin()
         logits = self.predict()
+        if not np.isfinite(logits).all():
+            raise _diverged(f"the logits are not finite after epoch {epoch + 1}")
         shifted = logits - logits.max(1, keepdims=True)
         own = np.take_along_axis(shifted, self.labels[:, None], 1)[:, 0]
         predicted, classes = logits.argmax(1), logits.shape[1]
@@ -67,7 +69,8 @@ class Validation(keras.callbacks.Callback):
             swap.on_test_end()
 
     def _average_swap(self) -> keras.callbacks.SwapEMAWeights | None:
-        if not self.model.optimizer.use_ema:
+        optimizer = self.model.optimizer  # under mixed_float16 inside one that scales the loss
+        if not getattr(optimizer, "inner_optimizer", optimizer).use_ema:
             return None
         swap = keras.callbacks.SwapEMAWeights()
         swap.set_model(self.model)
@@ -101,7 +104,7 @@ class EpochLog(keras.callbacks.Callback):
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Starts the epoch's clock and line."""
-        self.start = time.monotonic()
+        self.start, self.epoch = time.monotonic(), epoch
         self.line = ProgressLine(self.photos, f"{self.phase} epoch {epoch + 1}")
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
@@ -109,13 +112,14 @@ class EpochLog(keras.callbacks.Callback):
         assert logs is not None
         done = min(self.photos, (batch + 1) * self.batch_size)
         # Reading the loss waits for the device, so it is read only when the line is drawn.
-        if self.announce and (self.line.due or done == self.photos):
-            self.line.update(done, f"loss {self._finite(logs, batch):.3f}")
+        if done == self.photos or (self.announce and self.line.due):
+            loss = self._finite(logs, f"batch {batch + 1}")
+            if self.announce:
+                self.line.update(done, f"loss {loss:.3f}")
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Writes the epoch's line."""
         assert logs is not None
-        self._finite(logs, epoch)
         seconds = time.monotonic() - self.start
         logs["learning_rate"] = float(
             keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
@@ -129,12 +133,15 @@ class EpochLog(keras.callbacks.Callback):
             score = f"  val weighted F1 {logs[MONITOR]:.3f}" if MONITOR in logs else ""
             self.line.close(self.photos, f"loss {logs['loss']:.3f}{score}")
 
-    def _finite(self, logs: dict[str, Any], at: int) -> float:
+    def _finite(self, logs: dict[str, Any], at: str) -> float:
         loss = float(logs["loss"])
         if not np.isfinite(loss):
-            raise UserError(
-                f"the loss became {loss} in phase {self.phase!r} (epoch or batch {at + 1}). "
-                "Lower phases.learning_rate, set phases.clip_norm = 1.0, or use float32; the best "
-                "weights so far have been kept."
-            )
+            raise _diverged(f"the loss is {loss} in {self.phase!r}, epoch {self.epoch + 1}, {at}")
         return loss
+
+
+def _diverged(what: str) -> UserError:
+    return UserError(
+        f"the training diverged: {what}. Lower phases.learning_rate, set phases.clip_norm = 1.0, "
+        "or use float32; the best weights so far have been kept."
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,9 +82,9 @@ def fit(
     recipe: Recipe,
     folder: Path,
     *,
-    stop_after: int | None = None,
+    epochs: Sequence[int] | None = None,
     announce: bool = True,
-) -> int:
+) -> list[int]:
     """Runs all phases and leaves the kept weights in the classifier.
 
     Writes `history.jsonl`, `tensorboard/` and, where validation rows select, `best.weights.h5`.
@@ -94,25 +94,29 @@ def fit(
         rows: The photos.
         recipe: How.
         folder: An existing folder of this training alone.
-        stop_after: Ends after so many epochs in all, where another training fixed their number.
+        epochs: Of each phase, where other trainings fixed them; its schedule stays as it is.
         announce: Whether to show progress.
 
     Returns:
-        The number of epochs that made the kept weights.
+        The epochs of each phase that made the kept weights.
     """
     best = None
     if recipe.training.keep == "best" and len(rows.validation):
         best = BestWeights(classifier.model, folder / "best.weights.h5")
-    done = 0
-    for phase in recipe.phases:
-        epochs = min(phase.epochs, (stop_after or math.inf) - done)
-        if epochs > 0:
-            span = range(done, done + int(epochs))
-            done += _fit_phase(classifier, rows, recipe, phase, span, folder, best, announce)
-    if best:
-        classifier.model.load_weights(best.path)
-        return best.epoch + 1
-    return done
+    took: list[int] = []
+    for number, phase in enumerate(recipe.phases):
+        start = sum(took)
+        span = range(start, start + (phase.epochs if epochs is None else epochs[number]))
+        took.append(
+            _fit_phase(classifier, rows, recipe, phase, span, folder, best, announce) if span else 0
+        )
+    if not best:
+        return took
+    classifier.model.load_weights(best.path)
+    kept: list[int] = []
+    for length in took:
+        kept.append(min(length, best.epoch + 1 - sum(kept)))
+    return kept
 
 
 def _fit_phase(
@@ -128,22 +132,22 @@ def _fit_phase(
     """Runs one phase and returns how many epochs it took."""
     training = recipe.training
     trained = unfreeze(classifier, phase.unfreeze)
-    cached = not trained and not phase.augment
+    augment = recipe.augment if phase.augment else Augment()
+    cached = not trained and augment == Augment()
     size, canvas = recipe.input_size, rows.canvases.shape[1]
     if cached:
         # A frozen backbone without augmentation gives a photo the same features every epoch.
-        model, source, augment = classifier.head, _features(classifier, rows, recipe), None
+        model, source = classifier.head, _features(classifier, rows, recipe)
         predictor = Predictor(model, tf.identity)
     else:
         model, source = classifier.model, rows.canvases
-        augment = recipe.augment if phase.augment else Augment()
         predictor = image_predictor(model, size)
     labels, tones = rows.labels[rows.train], rows.tones[rows.train]
     plan = EpochPlan(
         recipe.seed,
         rows.train,
         sampling_weights(labels, tones, recipe.balance.sampler),
-        augment,
+        None if cached else augment,
         canvas,
         size,
     )
@@ -160,9 +164,13 @@ def _fit_phase(
     weights = class_weights(
         labels, classes, recipe.balance.class_weights, recipe.balance.effective_number_beta
     )
-    trainer = Trainer(model, augment, size, weights, training.xla)
+    optimizer = make_optimizer(phase, steps, training.ema)
+    if training.precision == "mixed_float16":
+        # Keras sees to this where the compiled model is half precision; the trainer is not.
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    trainer = Trainer(model, plan.augment, size, weights, training.xla)
     trainer.compile(
-        make_optimizer(phase, steps, training.ema),
+        optimizer,
         make_loss(recipe.loss),
         # fit would choose XLA by itself, many times slower on a CPU and unable to compile the warp.
         jit_compile=False,
@@ -180,10 +188,11 @@ def _fit_phase(
             best,
         )
         callbacks.append(validation)
-    callbacks += [log, *_watchers(phase)]
     callbacks += [
+        log,
+        *(_watchers(phase) if validation else []),
         keras.callbacks.TensorBoard(str(folder / "tensorboard"), write_graph=False),
-        Pictures(folder / "tensorboard", batches, augment, size, rows.class_names, validation),
+        Pictures(folder / "tensorboard", batches, plan.augment, size, rows.class_names, validation),
     ]
     history = trainer.fit(
         batches,

@@ -15,7 +15,7 @@ import pandas as pd
 from ajl_tf.assessment.predictions import make_predictions, read_predictions, write_predictions
 from ajl_tf.config import Experiment
 from ajl_tf.dataset.splits import inner_split
-from ajl_tf.errors import UserError
+from ajl_tf.errors import UserError, listed
 from ajl_tf.models.classifier import build_classifier
 from ajl_tf.runs import MODEL, PREDICTIONS, RESULT, read_json, write_json
 from ajl_tf.training.fitting import Recipe, Rows, fit, image_predictor
@@ -50,6 +50,28 @@ def fold_name(fold: int) -> str:
     return f"fold_{fold}"
 
 
+def check_split(manifest: pd.DataFrame) -> None:
+    """Refuses a split that leaves a condition nothing to train on, before anything is trained.
+
+    Raises:
+        UserError: Each such condition, with the part that holds all of its photos.
+    """
+    if "fold" in manifest:
+        parts = {f"fold {fold}": manifest["fold"] == fold for fold in manifest["fold"].unique()}
+    else:
+        parts = {"validation and test": manifest["split"] != "train"}
+    problems = [
+        f"{label}: all of its photos are in {part}"
+        for part, held_out in sorted(parts.items())
+        for label in sorted(set(manifest["label"]) - set(manifest["label"][~held_out]))
+    ]
+    if problems:
+        raise UserError(
+            f"some conditions would have no photo to train on:\n{listed(problems)}\n"
+            "Add photos of them, or leave them out of the CSV, and set another split.name."
+        )
+
+
 def train_holdout(job: Job, folder: Path) -> None:
     """Trains on the split's train rows, watches its validation rows and predicts all the others.
 
@@ -76,11 +98,18 @@ def train_fold(job: Job, folder: Path, fold: int) -> None:
 
 
 def train_refit(job: Job, folder: Path, folds: Sequence[Path]) -> None:
-    """Trains on all rows, for the median of the epochs that the folds kept; it scores nothing."""
+    """Trains on all rows; each phase takes the median of the epochs that the folds kept of it.
+
+    Nothing is left to watch or to score.
+    """
     kept = [read_json(fold / RESULT)["epochs_kept"] for fold in folds]
+    epochs = [
+        round(statistics.median(by_phase[phase.name] for by_phase in kept))
+        for phase in job.experiment.phases
+    ]
     everything = np.arange(len(job.manifest))
     nothing = np.empty(0, np.int64)
-    _train(job, folder, everything, nothing, nothing, stop_after=round(statistics.median(kept)))
+    _train(job, folder, everything, nothing, nothing, epochs)
 
 
 def merged_predictions(folders: Sequence[Path]) -> pd.DataFrame:
@@ -94,16 +123,10 @@ def _train(
     train: np.ndarray,
     validation: np.ndarray,
     predicted: np.ndarray,
-    stop_after: int | None = None,
+    epochs: Sequence[int] | None = None,
 ) -> None:
     experiment, names = job.experiment, job.class_names
     labels = np.searchsorted(names, job.manifest["label"])
-    unseen = sorted(set(names) - {names[label] for label in labels[train]})
-    if unseen:
-        raise UserError(
-            f"no training photo of {', '.join(unseen)}: all of its photos are held out. Add photos "
-            "or leave the condition out of the CSV."
-        )
     folder.mkdir(exist_ok=True)
     start = time.monotonic()
     keras.backend.clear_session()
@@ -127,7 +150,7 @@ def _train(
         experiment.augment,
         experiment.training,
     )
-    epochs = fit(classifier, rows, recipe, folder, stop_after=stop_after)
+    kept = fit(classifier, rows, recipe, folder, epochs=epochs)
     classifier.model.save(folder / MODEL)
     if len(predicted):
         predict = image_predictor(classifier.model, experiment.input_size)
@@ -139,7 +162,7 @@ def _train(
         {
             "data_hash": job.data_hash,
             "class_names": list(names),
-            "epochs_kept": epochs,
+            "epochs_kept": {p.name: n for p, n in zip(recipe.phases, kept, strict=True)},
             "train": len(train),
             "validation": len(validation),
             "predicted": len(predicted),

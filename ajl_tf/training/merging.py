@@ -13,12 +13,16 @@ from ajl_tf.runs import MANIFEST, RESULT, create_run, open_run, read_json
 from ajl_tf.training.members import fold_name
 
 
-def merge_runs(paths: Sequence[Path], runs: Path) -> tuple[Path, Experiment, list[Path]]:
+def merge_runs(
+    paths: Sequence[Path], runs: Path, data_hash: str | None = None
+) -> tuple[Path, Experiment, list[Path]]:
     """Copies the folds of several runs into a new one.
 
     Args:
         paths: Run folders that hold finished folds of one experiment on the same data.
         runs: Folder of all runs.
+        data_hash: What the folds must have been trained on, see `runs.manifest_hash`; None: they
+            need only agree.
 
     Returns:
         The new run, its experiment, and the folders of its folds in order.
@@ -50,6 +54,8 @@ def merge_runs(paths: Sequence[Path], runs: Path) -> tuple[Path, Experiment, lis
     if len(hashes) > 1:
         where = ", ".join(map(str, hashes.values()))
         problems.append(f"the folds were trained on different data or splits: {where}")
+    elif data_hash is not None and data_hash not in hashes:
+        problems.append("the folds were trained on other data, or another split, than given now")
     if problems:
         raise UserError(f"these runs cannot be merged:\n{listed(problems)}")
     run = create_run(experiment, runs, ["--merge", *map(str, paths)])

@@ -32,19 +32,24 @@ class Pictures(keras.callbacks.Callback):
     ):
         """`augment` is None where cached features train; then there is no batch to show."""
         super().__init__()
-        self.folder, self.batches, self.augment, self.size = folder, batches, augment, size
+        self.folder, self.batches, self.size = folder, batches, size
+        self.unshown = augment
         self.class_names, self.validation = class_names, validation
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
-        """Shows the first photos of the phase's first batch."""
+        """Opens the file."""
         self.writer = tf.summary.create_file_writer(str(self.folder / "pictures"))
-        if self.augment is None:
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        """Shows the first photos of the phase's first batch."""
+        augment, self.unshown = self.unshown, None
+        if augment is None:
             return
         inputs, _ = next(iter(self.batches.take(1)))
         few = {name: value[:_SHOWN] for name, value in inputs.items()}
-        shown = augmentation.apply(few["source"], few["drawn"], self.size, self.augment)
+        shown = augmentation.apply(few["source"], few["drawn"], self.size, augment)
         with self.writer.as_default():
-            tf.summary.image("augmented batch", shown / 255.0, step=0, max_outputs=_SHOWN)
+            tf.summary.image("augmented batch", shown / 255.0, step=epoch, max_outputs=_SHOWN)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Draws the confusion matrix."""

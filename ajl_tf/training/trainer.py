@@ -89,7 +89,7 @@ def make_optimizer(phase: Phase, steps: int, ema: float) -> keras.optimizers.Opt
     Args:
         phase: The experiment's.
         steps: Batches an epoch.
-        ema: Momentum of the moving average of the weights; 0 is off.
+        ema: Momentum of the moving average of the weights, by update; 0 is off.
     """
     common: dict[str, Any] = {
         "learning_rate": make_schedule(phase, steps),
@@ -98,7 +98,8 @@ def make_optimizer(phase: Phase, steps: int, ema: float) -> keras.optimizers.Opt
         "global_clipnorm": phase.clip_norm or None,
     }
     if ema:
-        common["ema_momentum"] = ema
+        # Keras averages after every batch, also where only every few make an update.
+        common["ema_momentum"] = ema ** (1 / phase.accumulate)
     if phase.weight_decay:
         common["weight_decay"] = phase.weight_decay
     if phase.optimizer == "sgd":
@@ -126,10 +127,10 @@ def make_schedule(
             warmup_target=rate if warmup else None,
             warmup_steps=warmup,
         )
-    if phase.schedule == "step":
-        drops = range(phase.step_epochs, phase.epochs, phase.step_epochs)
+    drops = range(phase.step_epochs, phase.epochs, phase.step_epochs)
+    if phase.schedule == "step" and drops:
         return keras.optimizers.schedules.PiecewiseConstantDecay(
-            [drop * steps for drop in drops],
+            [drop * steps - 1 for drop in drops],  # the last batch at the rate before
             [rate * phase.factor**power for power in range(len(drops) + 1)],
         )
     return rate
