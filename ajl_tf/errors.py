@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 
@@ -46,12 +48,31 @@ def run_verb(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | 
     except KeyboardInterrupt:
         print("\ninterrupted: everything already written has been kept.", file=sys.stderr)
         return EXIT_INTERRUPTED
-    except OSError as error:
-        if error.errno not in _MACHINE_LIMITS:
+    except _of_files() as error:
+        limit = _machine_limit(error)
+        if limit is None:
             raise
-        where = f" ({error.filename})" if error.filename else ""
-        print(f"error: {_MACHINE_LIMITS[error.errno]}{where}", file=sys.stderr)
+        print(f"error: {limit}", file=sys.stderr)
     return EXIT_BAD_INPUT
+
+
+def _of_files() -> tuple[type[Exception], ...]:
+    """What a failed read or write raises; TensorFlow, where it is loaded, has errors of its own."""
+    tensorflow = sys.modules.get("tensorflow")
+    return (OSError, tensorflow.errors.OpError) if tensorflow else (OSError,)
+
+
+def _machine_limit(error: Exception) -> str | None:
+    """What to tell the user about an error that the machine's state explains, else None."""
+    for number, limit in _MACHINE_LIMITS.items():
+        if isinstance(error, OSError):
+            found, where = error.errno == number, error.filename
+        else:  # TensorFlow gives no number, but "<path>; <the system's words>"
+            place = re.search(rf"(?:(\S+); )?{re.escape(os.strerror(number))}", str(error))
+            found, where = place is not None, place and place[1]
+        if found:
+            return f"{limit} ({where})" if where else limit
+    return None
 
 
 _MACHINE_LIMITS = {
@@ -61,4 +82,7 @@ _MACHINE_LIMITS = {
     "command again; what was already complete has been kept",
     errno.EACCES: "no permission to read or write here. Check the owner and mode of the path",
     errno.EROFS: "the file system is read-only. Write elsewhere",
+    errno.EEXIST: "a file stands where a folder is needed. Name another folder",
+    errno.ENOTDIR: "a file stands where a folder is needed. Name another folder",
+    errno.ENAMETOOLONG: "a file's name is too long for the file system. Name a shorter one",
 }

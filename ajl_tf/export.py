@@ -19,7 +19,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="a folder under experiments/runs/; of one with folds, their average is exported, or "
         "its refit if it has one",
     )
-    parser.add_argument("--saved-models", type=Path, default=Path("saved_models"), metavar="DIR")
+    parser.add_argument(
+        "--saved-models",
+        type=Path,
+        default=Path("saved_models"),
+        metavar="DIR",
+        help="folder of all SavedModels (default: %(default)s)",
+    )
     arguments = parser.parse_args(argv)
 
     import_tensorflow()

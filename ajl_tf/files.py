@@ -12,6 +12,17 @@ from ajl_tf.errors import UserError
 
 
 @contextmanager
+def naming(path: str | Path) -> Iterator[None]:
+    """Adds the file's name to the error of a write that fails, which comes without."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
+@contextmanager
 def atomic_path(path: str | Path, *, overwrite: bool = True) -> Iterator[Path]:
     """Yields a temporary sibling of `path` to write to; it becomes `path` when the block ends well.
 
@@ -29,7 +40,8 @@ def atomic_path(path: str | Path, *, overwrite: bool = True) -> Iterator[Path]:
     # The name stays last: some writers choose their format by how it ends.
     temporary = path.with_name(f".{os.getpid()}-{secrets.token_hex(4)}.{path.name}")
     try:
-        yield temporary
+        with naming(path):
+            yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         if overwrite:

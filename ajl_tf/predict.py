@@ -12,7 +12,7 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ajl_tf.errors import UserError, run_verb
 from ajl_tf.process import import_tensorflow
@@ -43,7 +43,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--shard", metavar="I/N", default="0/1", help="only the I-th (from 0) of N equal parts"
     )
-    parser.add_argument("--batch-size", type=int, default=32, metavar="B")
+    parser.add_argument(
+        "--batch-size",
+        type=int,
+        default=32,
+        metavar="B",
+        help="photos at once (default: %(default)s)",
+    )
     return parser
 
 
@@ -52,11 +58,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     shard, shards = _shard(arguments.shard)
     errors_csv = arguments.out.with_name(arguments.out.name + ".errors.csv")
-    for path in (arguments.out, errors_csv, arguments.submission):
+    # Under another name until it is whole: what a broken run leaves is no predictions.csv.
+    unfinished = arguments.out.with_name(arguments.out.name + ".unfinished")
+    for path in (arguments.out, errors_csv, unfinished, arguments.submission):
         if path is not None and path.exists():
             raise UserError(
                 f"{path} exists already and is not overwritten. Name another, or move it."
             )
+    if arguments.submission == arguments.out:
+        raise UserError(f"--out and --submission must differ. Received for both: {arguments.out}")
     if arguments.batch_size < 1:
         raise UserError(f"--batch-size must be at least 1. Received: {arguments.batch_size}")
     if arguments.submission and shards > 1:
@@ -68,13 +78,16 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     rows = photos_to_predict(arguments.photos)
     wanted = test_ids(arguments.photos) if arguments.submission else []
-    rows = rows.iloc[len(rows) * shard // shards : len(rows) * (shard + 1) // shards]
 
     import_tensorflow()
     from ajl_tf.serving.savedmodel import load
 
     model = load(arguments.model)
-    predicted, errors = _predict(model, rows, arguments.out, arguments.batch_size)
+    empty = _empty_table(rows, model, arguments.photos)
+    rows = rows.iloc[len(rows) * shard // shards : len(rows) * (shard + 1) // shards]
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    predicted, errors = _predict(model, rows, empty, unfinished, arguments.batch_size)
+    unfinished.rename(arguments.out)
     print(f"predictions  {arguments.out} ({len(predicted)} of {len(rows)} photos)")
     if errors:
         _write_csv(errors_csv, ("image_id", "path", "reason"), errors)
@@ -93,31 +106,58 @@ def main(argv: Sequence[str] | None = None) -> int:
     return EXIT_SOME_UNREADABLE if errors else 0
 
 
+def _empty_table(rows: pd.DataFrame, model: Any, source: Path) -> pd.DataFrame:
+    """The columns that the predictions of all rows have.
+
+    Raises:
+        UserError: A label that the model does not know, or a split that is none.
+    """
+    import numpy as np
+
+    from ajl_tf.assessment.predictions import make_predictions
+    from ajl_tf.serving.savedmodel import class_names
+
+    names = class_names(model)
+    told = [name for name in ("label", "split", "fold") if name in rows]
+    # A row of each kind, before the first photo is read rather than after hours of them.
+    kinds = rows.drop_duplicates(told) if told else rows[:1]
+    anything = np.full((len(kinds), len(names)), 1 / len(names))
+    try:
+        return make_predictions(kinds, names, anything)[:0]
+    except UserError as error:
+        raise UserError(
+            f"{source} does not go with the model. Mend these columns, or delete them: to predict, "
+            f"they are not needed.\n{error}"
+        ) from None
+
+
 def _predict(
-    model: object, rows: pd.DataFrame, out: Path, batch_size: int
+    model: Any, rows: pd.DataFrame, empty: pd.DataFrame, out: Path, batch_size: int
 ) -> tuple[dict[str, str], list[tuple[str, str, str]]]:
     """Streams predictions into `out`; returns the label of each id, and the unreadable photos."""
     from ajl_tf.assessment.predictions import make_predictions, prediction_lines
+    from ajl_tf.files import naming
     from ajl_tf.progress import ProgressLine
     from ajl_tf.serving.batch import predict_photos
+    from ajl_tf.serving.savedmodel import class_names
 
-    names = [name.decode() for name in model.class_names.numpy()]  # type: ignore[attr-defined]
+    names = class_names(model)
     paths = rows["path"].tolist()
     predicted: dict[str, str] = {}
     errors: list[tuple[str, str, str]] = []
-    # Under another name until it is whole: what a broken run leaves is no predictions.csv.
-    unfinished = out.with_name(out.name + ".unfinished")
-    out.parent.mkdir(parents=True, exist_ok=True)
     line = ProgressLine(len(rows), "predicting")
-    with unfinished.open("w", encoding="utf-8", newline="") as file:
+    # Mode x: two processes with one --out must not write into one file.
+    with naming(out), out.open("x", encoding="utf-8", newline="") as file:
+        file.write(prediction_lines(empty, header=True))
         for answers in predict_photos(model, paths, batch_size):
-            table = make_predictions(rows.iloc[answers.rows], names, answers.probabilities)
-            file.write(prediction_lines(table, header=file.tell() == 0))
-            predicted |= dict(zip(table["image_id"], table["predicted"], strict=True))
+            if answers.rows:
+                table = make_predictions(rows.iloc[answers.rows], names, answers.probabilities)
+                table = table.reindex(columns=empty.columns)  # labels may be missing from a batch
+                file.write(prediction_lines(table, header=False))
+                predicted |= dict(zip(table["image_id"], table["predicted"], strict=True))
             errors += [(*rows[["image_id", "path"]].iloc[i], why) for i, why in answers.errors]
             line.update(len(predicted) + len(errors))
     line.close(len(predicted) + len(errors))
-    unfinished.rename(out)
     return predicted, errors
 
 

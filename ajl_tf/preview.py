@@ -23,13 +23,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("experiment", type=Path, help="an experiments/<name>.toml")
     parser.add_argument("--out", type=Path, required=True, help="the PNG to write")
-    parser.add_argument("--data", action="append", type=Path, metavar="PATH")
-    parser.add_argument("--set", action="append", default=[], metavar="TABLE.KEY=VALUE")
+    parser.add_argument(
+        "--data", action="append", type=Path, metavar="PATH", help="as for train (default: data/)"
+    )
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="TABLE.KEY=VALUE", help="as for train"
+    )
     parser.add_argument("--photos", type=int, default=8, metavar="N", help="rows of the grid")
     parser.add_argument("--epochs", type=int, default=8, metavar="N", help="columns of the grid")
     arguments = parser.parse_args(argv)
     if arguments.photos < 1 or arguments.epochs < 1:
         raise UserError("--photos and --epochs must be at least 1")
+    if arguments.out.exists():
+        raise UserError(f"{arguments.out} exists already and is not overwritten. Name another.")
 
     from ajl_tf.config_file import load_experiment
     from ajl_tf.dataset.manifest import labelled, read_manifest

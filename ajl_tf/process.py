@@ -17,8 +17,6 @@ def prepare() -> None:
     """
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # TensorFlow takes the few networks of a run, each traced once, for one traced again and again.
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 
 def import_tensorflow() -> None:
@@ -35,6 +33,9 @@ def import_tensorflow() -> None:
             import tensorflow as tf
 
             tf.config.list_physical_devices()  # looks for a GPU now, and says so
+            # It warns that the few networks of a run, each traced once, are one traced again and
+            # again. Set after the import, which in a notebook sets a level of its own.
+            tf.get_logger().setLevel(logging.ERROR)
         except BaseException:
             held.seek(0)
             os.write(stderr, held.read())

@@ -34,7 +34,7 @@ def create_run(experiment: Experiment, runs: Path, command: Sequence[str]) -> Pa
     Args:
         experiment: Resolved.
         runs: Folder of all runs; made if missing.
-        command: What was typed, for the record.
+        command: What was run, for the record: it may be published with the scores.
 
     Returns:
         The new folder. Two runs started in one second get different ones.
@@ -74,10 +74,9 @@ def environment(command: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def record_manifest(folder: Path, manifest: pd.DataFrame) -> str:
-    """Writes the manifest as used and returns its hash."""
+def record_manifest(folder: Path, manifest: pd.DataFrame) -> None:
+    """Writes the manifest as used."""
     write_text(folder / MANIFEST, manifest.to_csv(index=False))
-    return manifest_hash(manifest)
 
 
 def manifest_hash(manifest: pd.DataFrame) -> str:

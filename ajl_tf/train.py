@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from ajl_tf.config import Experiment
     from ajl_tf.training.members import Job
 
+FOLDERS = (
+    ("--runs", "experiments/runs", "where runs are put"),
+    ("--splits", "experiments/splits", "where splits are drawn to, and read from"),
+    ("--saved-models", "saved_models", "where SavedModels are put"),
+    ("--cache", "data/.cache", "for decoded photos beyond data.memory_limit_mb"),
+)
+
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m ajl_tf.train", description=__doc__)
@@ -53,10 +60,9 @@ def _parser() -> argparse.ArgumentParser:
         help="after the folds, train on all rows for as many epochs; that model is exported",
     )
     parser.add_argument("--name", help="name of the run and the SavedModel (default: the file's)")
-    parser.add_argument("--runs", type=Path, default=Path("experiments/runs"), metavar="DIR")
-    parser.add_argument("--splits", type=Path, default=Path("experiments/splits"), metavar="DIR")
-    parser.add_argument("--saved-models", type=Path, default=Path("saved_models"), metavar="DIR")
-    parser.add_argument("--cache", type=Path, default=Path("data/.cache"), metavar="DIR")
+    for option, folder, holds in FOLDERS:
+        holds += " (default: %(default)s)"
+        parser.add_argument(option, type=Path, default=Path(folder), metavar="DIR", help=holds)
     parser.add_argument(
         "--list-backbones", action="store_true", help="show the backbones and where weights are"
     )
@@ -86,7 +92,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     job = _prepare(experiment, arguments)
     folds = sorted(job.manifest["fold"].unique()) if "fold" in job.manifest else []
-    run = create_run(experiment, arguments.runs, [*sys.orig_argv] if argv is None else [*argv])
+    run = create_run(experiment, arguments.runs, _command(arguments))
     record_manifest(run, job.manifest)
     print(f"run: {run}")
     if not folds:
@@ -125,6 +131,17 @@ def _experiment(arguments: argparse.Namespace) -> Experiment:
             "warning: class weights and a class sampler weigh rare classes twice", file=sys.stderr
         )
     return experiment
+
+
+def _command(arguments: argparse.Namespace) -> list[str]:
+    """What decides the result, without the folders of one machine."""
+    command = ["python", "-m", "ajl_tf.train", str(arguments.experiment)]
+    for change in arguments.set:
+        command += ["--set", change]
+    for flag in ("folds", "fold", "name"):
+        value = getattr(arguments, flag)
+        command += [] if value is None else [f"--{flag}", str(value)]
+    return [*command, "--refit"] if arguments.refit else command
 
 
 def _prepare(experiment: Experiment, arguments: argparse.Namespace) -> Job:

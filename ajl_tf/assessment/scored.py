@@ -100,6 +100,10 @@ def _chosen(table: pd.DataFrame) -> tuple[pd.DataFrame, str, list[str]]:
         rows = f"split {found[0]}"
     left_out = int((~keep).sum())
     notes = [f"{left_out:,} rows of other splits are not scored."] if left_out else []
+    if rows == "split validation":
+        notes.append(
+            "Validation rows: where they chose the epoch that was kept, the scores are optimistic."
+        )
     return table[keep], rows, notes
 
 

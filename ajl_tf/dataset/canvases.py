@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from ajl_tf.dataset import exif, images
+from ajl_tf.dataset import exif, headers, images
 from ajl_tf.dataset.reading import Preprocess, read_photos
 from ajl_tf.errors import UserError, listed
 from ajl_tf.files import atomic_path
@@ -62,14 +62,17 @@ def load_canvases(
     photos = _decoded(paths, preprocessor(size, mode), announce)
     if np.prod(shape, dtype=np.int64) <= memory_limit_mb * 2**20:
         canvases = np.empty(shape, np.uint8)
-        _fill(canvases, photos, paths)
+        for row, canvas in enumerate(_usable(photos, paths)):
+            canvases[row] = canvas
         return canvases
     file = cache / f"canvases-{_key(paths, size, mode)}.npy"
     if not file.exists():
-        with atomic_path(file) as temporary:
-            target = np.lib.format.open_memmap(temporary, "w+", np.uint8, shape)
-            _fill(target, photos, paths)
-            target.flush()
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+        # Not through a mapped file: where the disk is full, that ends the process by a signal.
+        with atomic_path(file) as temporary, temporary.open("wb") as target:
+            np.lib.format.write_array_header_1_0(target, header)
+            for canvas in _usable(photos, paths):
+                target.write(canvas.tobytes())
     mapped: np.ndarray = np.load(file, mmap_mode="r")
     return mapped
 
@@ -85,25 +88,34 @@ def _decoded(
     return progress(photos, len(paths), "decoding photos")
 
 
-def _fill(target: np.ndarray, photos: Iterator[np.ndarray | str], paths: Sequence[str]) -> None:
+def _usable(photos: Iterator[np.ndarray | str], paths: Sequence[str]) -> Iterator[np.ndarray]:
+    """The canvases; after the last, an error that names each photo that has none."""
     problems = []
-    for row, photo in enumerate(photos):
+    for path, photo in zip(paths, photos, strict=True):
         if isinstance(photo, str):
-            problems.append(f"{paths[row]}: {photo}")
+            problems.append(f"{path}: {photo}")
         else:
-            target[row] = photo
+            yield photo
     if problems:
         raise UserError(
-            f"{len(problems)} of {len(paths)} photos cannot be used:\n{listed(problems)}\n"
+            f"{len(problems)} of {len(paths)} photos cannot be used:\n"
+            f"{listed(problems, len(problems))}\n"
             "Mend or convert them, or take their rows out of the CSV."
         )
 
 
 def _key(paths: Sequence[str], size: int, mode: images.Fit) -> str:
     digest = hashlib.sha256(f"{size} {mode} {tf.__version__}".encode())
-    for module in (images, exif):
+    for module in (images, exif, headers):
         digest.update(inspect.getsource(module).encode())
     for path in paths:
-        status = os.stat(path)  # noqa: PTH116 - a Path each would triple the time for a million
-        digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\0".encode())
+        digest.update(f"{path}\0{_state(path)}\0".encode())
     return digest.hexdigest()[:24]
+
+
+def _state(path: str) -> str:
+    try:
+        status = os.stat(path)  # noqa: PTH116 - a Path each would triple the time for a million
+    except OSError:
+        return "unreadable"  # which is told, with the reason, when it is read
+    return f"{status.st_size} {status.st_mtime_ns}"

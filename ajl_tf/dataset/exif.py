@@ -1,6 +1,6 @@
-"""The EXIF orientation of a JPEG, read and undone inside the graph.
+"""The EXIF orientation of a photo, read and undone inside the graph.
 
-TensorFlow's decoder ignores it, so that a phone's portrait photo would reach the model lying on its
+TensorFlow's decoders ignore it, so that a phone's portrait photo would reach the model lying on its
 side; done here, in TensorFlow operations, a SavedModel does the same without this package.
 """
 
@@ -8,68 +8,41 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-_HEAD = 65536 + 1024  # one APP1 segment of the largest size, and what may stand before it
-_APP1 = 0xE1
-_ORIENTATION = 0x0112
+from ajl_tf.dataset.headers import big_endian, numbers
+
+_ORIENTATION, _SHORT = 0x0112, 3
 
 
-def jpeg_orientation(data: tf.Tensor) -> tf.Tensor:
-    """The orientation tag of a JPEG (EXIF 2.32, section 4.6.4).
+def orientation(exif: tf.Tensor) -> tf.Tensor:
+    """The orientation tag of an EXIF block (EXIF 2.32, section 4.6).
 
     Args:
-        data: Scalar string, a JPEG file's bytes.
+        exif: Scalar string in TIFF form, from `headers`; may be empty.
 
     Returns:
-        Scalar int32 in 1…8; 1 (as stored) where there is no such tag or it is malformed.
+        Scalar int64 in 1…8; 1 (as stored) where there is no such tag or it is malformed.
     """
-    length = tf.minimum(tf.strings.length(data), _HEAD)
-    head = tf.cast(tf.io.decode_raw(tf.strings.substr(data, 0, length), tf.uint8), tf.int32)
-    # Zeros behind the end: a field that points past the file reads as 0, never out of bounds.
-    head = tf.pad(head, [[0, 64]])
-    limit = length + 32
+    start = numbers(exif, 0, 8)
+    little = start[0] == ord("I")
 
-    def byte(at: tf.Tensor) -> tf.Tensor:
-        return head[tf.clip_by_value(at, 0, limit)]
+    def number(values: tf.Tensor) -> tf.Tensor:
+        return big_endian(tf.where(little, values[::-1], values))
 
-    def is_segment(at: tf.Tensor) -> tf.Tensor:
-        marker = byte(at + 1)
-        metadata = ((marker >= 0xE0) & (marker <= 0xEF)) | (marker == 0xFE)
-        return (byte(at) == 0xFF) & metadata & (at < length)
+    def is_other(at: tf.Tensor, left: tf.Tensor, entry: tf.Tensor) -> tf.Tensor:
+        inside = at < tf.cast(tf.strings.length(exif), tf.int64)
+        return (left > 0) & inside & (number(entry[:2]) != _ORIENTATION)
 
-    def is_exif(at: tf.Tensor) -> tf.Tensor:
-        # APP1 also carries XMP, told apart by its first bytes.
-        return (byte(at + 1) == _APP1) & (byte(at + 4) == ord("E")) & (byte(at + 5) == ord("x"))
+    def following(at: tf.Tensor, left: tf.Tensor, entry: tf.Tensor) -> list[tf.Tensor]:
+        return [at + 12, left - 1, numbers(exif, at + 12, 12)]
 
-    def next_segment(at: tf.Tensor) -> list[tf.Tensor]:
-        return [at + 2 + tf.maximum(2, byte(at + 2) * 256 + byte(at + 3))]
-
-    (segment,) = tf.while_loop(
-        lambda at: is_segment(at) & ~is_exif(at), next_segment, [tf.constant(2)]
-    )
-    tiff = segment + 10  # marker 2, length 2, "Exif\0\0" 6
-    little = byte(tiff) == ord("I")
-
-    def short(at: tf.Tensor) -> tf.Tensor:
-        first, second = byte(at), byte(at + 1)
-        return tf.where(little, first + 256 * second, 256 * first + second)
-
-    # The directory's offset has four bytes; one past 64 KiB cannot lie in this segment.
-    low, high = tf.cond(
-        little,
-        lambda: (short(tiff + 4), short(tiff + 6)),
-        lambda: (short(tiff + 6), short(tiff + 4)),
-    )
-    directory = tiff + tf.where(high == 0, low, length)
-
-    def is_other(entry: tf.Tensor, left: tf.Tensor) -> tf.Tensor:
-        return (left > 0) & (entry < length) & (short(entry) != _ORIENTATION)
-
-    entry, left = tf.while_loop(
-        is_other, lambda entry, left: [entry + 12, left - 1], [directory + 2, short(directory)]
-    )
-    value = short(entry + 8)
-    found = is_segment(segment) & is_exif(segment) & (left > 0) & (entry < length)
-    return tf.where(found & (value >= 1) & (value <= 8), value, 1)
+    directory = number(start[4:8])
+    first = directory + 2
+    entries = number(numbers(exif, directory, 2))
+    _, left, entry = tf.while_loop(is_other, following, [first, entries, numbers(exif, first, 12)])
+    value = number(entry[8:10])
+    is_tiff = number(start[2:4]) == 42
+    is_tag = (left > 0) & (number(entry[:2]) == _ORIENTATION) & (number(entry[2:4]) == _SHORT)
+    return tf.where(is_tiff & is_tag & (value >= 1) & (value <= 8), value, 1)
 
 
 def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:

@@ -1,9 +1,9 @@
 """The only decode and resize: training, evaluation and serving all call these functions.
 
 They hold no variables and use TensorFlow operations alone, so that a SavedModel carries them along.
-A photo is accepted as JPEG (grey, RGB or CMYK; EXIF orientation applied) or PNG (grey, palette,
-8 or 16 bits; what is transparent is laid on white). Everything else is refused with a reason; none
-is ever guessed at.
+A photo is accepted as JPEG (grey, RGB, or CMYK with Adobe's marker) or PNG (grey, palette or RGB,
+1 to 16 bits; what is transparent is laid on white), of both the first picture, upright as EXIF
+says. Everything else is refused with a reason; none is ever guessed at.
 """
 
 from __future__ import annotations
@@ -12,10 +12,21 @@ from typing import Literal
 
 import tensorflow as tf
 
-from ajl_tf.dataset.exif import jpeg_orientation, upright
+from ajl_tf.dataset.exif import orientation, upright
+from ajl_tf.dataset.headers import jpeg_header, png_header
 
 Fit = Literal["cover", "contain"]
 PAD = 0  # black, as a viewer shows around a photo that does not fill the screen
+# Decoded, a pixel takes three bytes or more: a file of some kilobytes can ask for all the memory
+# there is. Phones make up to 108 million.
+MAX_PIXELS = 120_000_000
+NOT_A_PHOTO = "not a JPEG or PNG photo"
+TOO_LARGE = f"more than {MAX_PIXELS // 10**6} million pixels; make it smaller"
+UNKNOWN_INKS = (
+    "a CMYK JPEG without Adobe's marker, which does not say whether its inks are inverted; convert "
+    "it to RGB"
+)
+REFUSALS = (NOT_A_PHOTO, TOO_LARGE, UNKNOWN_INKS)
 
 
 def decode(data: tf.Tensor) -> tf.Tensor:
@@ -28,14 +39,12 @@ def decode(data: tf.Tensor) -> tf.Tensor:
         uint8 `(H, W, 3)`, RGB in [0, 255], upright.
 
     Raises:
-        tf.errors.InvalidArgumentError: The bytes are neither a whole JPEG nor a whole PNG.
+        tf.errors.InvalidArgumentError: The bytes are neither a whole JPEG nor a whole PNG, or one
+            of `REFUSALS`, which then stands in the message.
     """
     is_jpeg = tf.strings.substr(data, 0, 3) == b"\xff\xd8\xff"
     is_png = tf.strings.substr(data, 0, 8) == b"\x89PNG\r\n\x1a\n"
-    known = tf.debugging.Assert(
-        is_jpeg | is_png, ["not a JPEG or PNG photo; its first bytes are", _hex(data)]
-    )
-    with tf.control_dependencies([known]):
+    with tf.control_dependencies([tf.debugging.Assert(is_jpeg | is_png, [NOT_A_PHOTO])]):
         image = tf.cond(is_jpeg, lambda: _decode_jpeg(data), lambda: _decode_png(data))
     image.set_shape((None, None, 3))
     return image
@@ -86,20 +95,32 @@ def to_input(canvases: tf.Tensor, size: int) -> tf.Tensor:
 
 
 def _decode_jpeg(data: tf.Tensor) -> tf.Tensor:
-    # INTEGER_ACCURATE, so that pixels do not depend on which fast path a build of libjpeg takes.
-    image = tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
-    return upright(image, jpeg_orientation(data))
+    header = jpeg_header(data)
+    known_inks = (header.components != 4) | header.adobe
+    requirements = [
+        tf.debugging.Assert(header.pixels <= MAX_PIXELS, [TOO_LARGE]),
+        tf.debugging.Assert(known_inks, [UNKNOWN_INKS]),
+    ]
+    with tf.control_dependencies(requirements):
+        # INTEGER_ACCURATE, so that pixels do not depend on the fast paths of a build of libjpeg.
+        image = tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
+    return upright(image, orientation(header.exif))
 
 
 def _decode_png(data: tf.Tensor) -> tf.Tensor:
-    rgba = tf.cast(tf.io.decode_png(data, channels=4), tf.float32)
-    opacity = rgba[..., 3:] / 255.0
-    on_white = rgba[..., :3] * opacity + 255.0 * (1.0 - opacity)
-    return tf.cast(tf.round(on_white), tf.uint8)
+    header = png_header(data)
+    with tf.control_dependencies([tf.debugging.Assert(header.pixels <= MAX_PIXELS, [TOO_LARGE])]):
+        # Asked for four channels of an opaque file of less than 8 bits, TensorFlow 2.21 answers
+        # with an alpha of 1, 3 or 15, and the photo would all but vanish.
+        image = tf.cond(
+            header.opaque,
+            lambda: tf.io.decode_png(data, channels=3),
+            lambda: _on_white(tf.io.decode_png(data, channels=4)),
+        )
+    return upright(image, orientation(header.exif))
 
 
-def _hex(data: tf.Tensor) -> tf.Tensor:
-    head = tf.io.decode_raw(
-        tf.strings.substr(data, 0, tf.minimum(8, tf.strings.length(data))), tf.uint8
-    )
-    return tf.strings.as_string(head)
+def _on_white(rgba: tf.Tensor) -> tf.Tensor:
+    opacity = tf.cast(rgba[..., 3:], tf.uint16)
+    mixed = tf.cast(rgba[..., :3], tf.uint16) * opacity + 255 * (255 - opacity)  # up to 255 * 255
+    return tf.cast((mixed + 127) // 255, tf.uint8)

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pandas as pd
 
 from ajl_tf.dataset import kaggle
 from ajl_tf.dataset.manifest import read_manifest
+from ajl_tf.dataset.tables import read_table
 from ajl_tf.errors import UserError, listed
 
 # Files of these kinds are meant as photos; those that cannot be decoded are reported, not skipped.
-PHOTO_SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".heic", ".heif", ".avif")
-PHOTO_SUFFIXES += (".gif", ".bmp", ".tif", ".tiff")
+PHOTO_SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".heic", ".heif", ".avif"),
+    *(".gif", ".bmp", ".tif", ".tiff"),
+)
 
 
 def photos_to_predict(source: Path) -> pd.DataFrame:
@@ -22,7 +26,7 @@ def photos_to_predict(source: Path) -> pd.DataFrame:
     Args:
         source: The competition's folder or zip (its test.csv counts), a CSV with `image_id, path`
             or `md5hash`, or any folder, whose photos are found at every depth and named by their
-            path in it, without suffix.
+            path in it, without suffix. Links to folders are not followed.
 
     Returns:
         Columns `image_id, path`, and what else a CSV says.
@@ -40,31 +44,35 @@ def photos_to_predict(source: Path) -> pd.DataFrame:
 
 def test_ids(source: Path) -> list[str]:
     """Ids of the competition's test.csv that a source is or holds, in its order."""
-    tests = [
-        csv for csv in kaggle.csv_files(source.expanduser().absolute()) if csv.name == "test.csv"
-    ]
-    if not tests:
-        raise UserError(f"{source} holds no test.csv, whose ids and order a submission must have.")
-    ids: list[str] = pd.read_csv(tests[0], dtype=str)["md5hash"].tolist()
-    return ids
+    for csv in kaggle.csv_files(source.expanduser().absolute()):
+        table, _ = read_table(csv)  # its problems were told when its photos were listed
+        if csv.name == "test.csv" and "md5hash" in table:
+            ids: list[str] = table["md5hash"].tolist()
+            return ids
+    raise UserError(
+        f"{source} holds no test.csv with a column md5hash, whose ids and order a submission must "
+        "have. Name the competition's folder, or leave --submission out."
+    )
 
 
 def _folder(folder: Path) -> pd.DataFrame:
     paths = sorted(
         Path(where) / name
-        for where, _, names in os.walk(folder)
+        for where, _, names in os.walk(folder, onerror=_refuse)
         for name in names
         if Path(name).suffix.lower() in PHOTO_SUFFIXES and not name.startswith(".")
     )
     if not paths:
         kinds = " ".join(PHOTO_SUFFIXES)
         raise UserError(f"{folder} holds no photo. Looked for files ending in {kinds}.")
-    rows = pd.DataFrame(
-        {
-            "image_id": [path.relative_to(folder).with_suffix("").as_posix() for path in paths],
-            "path": [str(path) for path in paths],
-        }
-    )
+    names = [path.relative_to(folder).with_suffix("").as_posix() for path in paths]
+    strange = [ascii(str(path)) for path, name in zip(paths, names, strict=True) if _strange(name)]
+    if strange:
+        raise UserError(
+            f"{folder} holds photos with a control character in their name, or one that is not "
+            f"UTF-8:\n{listed(strange)}\nRename them."
+        )
+    rows = pd.DataFrame({"image_id": names, "path": [str(path) for path in paths]})
     twice = rows[rows["image_id"].duplicated(keep=False)]
     if len(twice):
         raise UserError(
@@ -72,3 +80,12 @@ def _folder(folder: Path) -> pd.DataFrame:
             f"{listed(twice['path'].tolist())}\nRename one of each."
         )
     return rows
+
+
+def _strange(name: str) -> bool:
+    """Whether no CSV can hold a name: it has a control character, or a byte that is not UTF-8."""
+    return re.search(r"[\x00-\x09\x0b-\x1f\x7f\ud800-\udfff]", name) is not None
+
+
+def _refuse(error: OSError) -> None:
+    raise error  # os.walk would leave out a folder that it cannot read

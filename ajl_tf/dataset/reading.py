@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from ajl_tf.dataset.images import NOT_A_PHOTO, REFUSALS
+
 Preprocess = Callable[[tf.Tensor], tf.Tensor]
 
 
@@ -66,6 +68,7 @@ _FORMATS = (
     (b"BM", 0, "a BMP"),
     (b"WEBP", 8, "a WebP"),
     (b"ftyphei", 4, "a HEIC"),
+    (b"ftyphev", 4, "a HEIC"),
     (b"ftypmif", 4, "a HEIC"),
     (b"ftypavif", 4, "an AVIF"),
     (b"II*\0", 0, "a TIFF"),
@@ -78,12 +81,8 @@ def _reason(data: bytes, error: tf.errors.OpError) -> str:
     for magic, at, name in _FORMATS:
         if data[at : at + len(magic)] == magic:
             return f"{name} file; convert it to JPEG or PNG"
-    if data.startswith((b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")):
-        return f"damaged or cut short: {_first_line(error.message)}"
-    return f"not a photo: neither JPEG nor PNG (it begins with {data[:8]!r})"
-
-
-def _first_line(message: str) -> str:
-    # The decoder's message goes on with the graph node and its Python traceback.
-    text = message.split("\n", 1)[0].removeprefix("{{function_node").rsplit("}} ", 1)[-1]
-    return text[:200]
+    for refusal in REFUSALS:
+        if refusal in error.message:
+            shown = f" (it begins with {data[:8]!r})" if refusal == NOT_A_PHOTO else ""
+            return refusal + shown
+    return "damaged, cut short or of a rare kind; open it and save it again as JPEG or PNG"

@@ -50,7 +50,7 @@ def predict_photos(model: Any, paths: Sequence[str | Path], batch_size: int) -> 
             rows.append(row)
             canvases.append(photo)
         if len(rows) + len(errors) == batch_size or row == len(paths) - 1:
-            yield Answers(rows, _answer(serve, canvases, len(model.class_names)), errors)
+            yield Answers(rows, _answer(serve, canvases, model.class_names.shape[0]), errors)
             canvases, rows, errors = [], [], []
 
 

@@ -42,7 +42,9 @@ class Server(tf.Module):
         self._members = [(member.model, member.input_size) for member in members]
         # The networks themselves are not tracked: their variables are, and the traced functions.
         self._variables = [v.value for member in members for v in member.model.variables]
-        self.class_names = tf.constant(list(class_names))
+        # A variable, because a constant attribute is not saved; texts have no GPU kernels.
+        with tf.device("CPU"):
+            self.class_names = tf.Variable(list(class_names), trainable=False)
         self._canvas, self._mode = canvas, mode
 
     @tf.function(
@@ -133,6 +135,11 @@ def load(folder: Path) -> Any:
             "Make one with python -m ajl_tf.export RUN."
         )
     return model
+
+
+def class_names(model: Any) -> list[str]:
+    """The labels of a loaded SavedModel, in the order of its probabilities."""
+    return [name.decode() for name in model.class_names.numpy()]
 
 
 def _take_version(temporary: Path, folder: Path) -> Path:

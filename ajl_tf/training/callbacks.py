@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,9 +89,24 @@ class BestWeights:
     def offer(self, score: float, epoch: int) -> None:
         """Saves the weights if `score` beats all before it."""
         if score > self.score:
-            with atomic_path(self.path) as temporary:
-                self.model.save_weights(temporary)
+            _save_weights(self.model, self.path)
             self.score, self.epoch = score, epoch
+
+
+def _save_weights(model: keras.Model, path: Path) -> None:
+    """As `model.save_weights`, but a full disk is an error like any other.
+
+    HDF5 on a full disk ends the process with a segmentation fault. A .keras file holds the same
+    bytes, which Keras makes in memory.
+    """
+    with atomic_path(path) as temporary:
+        archive = temporary.with_name(f"{temporary.name}.keras")
+        try:
+            model.save(archive)
+            with zipfile.ZipFile(archive) as saved:
+                temporary.write_bytes(saved.read("model.weights.h5"))
+        finally:
+            archive.unlink(missing_ok=True)
 
 
 class EpochLog(keras.callbacks.Callback):

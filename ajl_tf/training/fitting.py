@@ -15,6 +15,7 @@ from ajl_tf.config import Augment, Balance, Loss, Phase, Training
 from ajl_tf.dataset.images import to_input
 from ajl_tf.dataset.pipeline import evaluation_batches, training_batches
 from ajl_tf.models.classifier import Classifier, unfreeze
+from ajl_tf.runs import HISTORY
 from ajl_tf.training.balance import class_weights, sampling_weights
 from ajl_tf.training.callbacks import MONITOR, BestWeights, EpochLog, Validation
 from ajl_tf.training.plan import EpochPlan
@@ -99,7 +100,12 @@ def fit(
 
     Returns:
         The epochs of each phase that made the kept weights.
+
+    Raises:
+        UserError: A phase names a layer that is not there, or the training diverges.
     """
+    for phase in recipe.phases:
+        unfreeze(classifier, phase.unfreeze)  # an unknown layer is told before the first phase
     best = None
     if recipe.training.keep == "best" and len(rows.validation):
         best = BestWeights(classifier.model, folder / "best.weights.h5")
@@ -119,6 +125,27 @@ def fit(
     return kept
 
 
+@dataclass(frozen=True, eq=False)
+class _Stage:
+    """What a phase trains on what: the classifier on canvases, or its head on cached features."""
+
+    model: keras.Model
+    source: np.ndarray
+    augment: Augment | None
+    predictor: Predictor
+
+
+def _stage(classifier: Classifier, rows: Rows, recipe: Recipe, phase: Phase) -> _Stage:
+    trained = unfreeze(classifier, phase.unfreeze)
+    augment = recipe.augment if phase.augment else Augment()
+    if not trained and augment == Augment():
+        # A frozen backbone without augmentation gives a photo the same features every epoch.
+        features = _features(classifier, rows, recipe)
+        return _Stage(classifier.head, features, None, Predictor(classifier.head, tf.identity))
+    predictor = image_predictor(classifier.model, recipe.input_size)
+    return _Stage(classifier.model, rows.canvases, augment, predictor)
+
+
 def _fit_phase(
     classifier: Classifier,
     rows: Rows,
@@ -130,76 +157,60 @@ def _fit_phase(
     announce: bool,
 ) -> int:
     """Runs one phase and returns how many epochs it took."""
-    training = recipe.training
-    trained = unfreeze(classifier, phase.unfreeze)
-    augment = recipe.augment if phase.augment else Augment()
-    cached = not trained and augment == Augment()
-    size, canvas = recipe.input_size, rows.canvases.shape[1]
-    if cached:
-        # A frozen backbone without augmentation gives a photo the same features every epoch.
-        model, source = classifier.head, _features(classifier, rows, recipe)
-        predictor = Predictor(model, tf.identity)
-    else:
-        model, source = classifier.model, rows.canvases
-        predictor = image_predictor(model, size)
+    stage = _stage(classifier, rows, recipe, phase)
+    size, batch_size = recipe.input_size, recipe.training.batch_size
     labels, tones = rows.labels[rows.train], rows.tones[rows.train]
+    classes, balance = len(rows.class_names), recipe.balance
     plan = EpochPlan(
         recipe.seed,
         rows.train,
-        sampling_weights(labels, tones, recipe.balance.sampler),
-        None if cached else augment,
-        canvas,
+        sampling_weights(labels, tones, balance.sampler),
+        stage.augment,
+        rows.canvases.shape[1],
         size,
     )
-    classes = len(rows.class_names)
     batches = training_batches(
-        source,
+        stage.source,
         np.eye(classes, dtype=np.float32)[rows.labels],
         plan,
         draws=plan.draws,
         epochs=epochs,
-        batch_size=training.batch_size,
+        batch_size=batch_size,
     )
-    steps = math.ceil(len(rows.train) / training.batch_size)
-    weights = class_weights(
-        labels, classes, recipe.balance.class_weights, recipe.balance.effective_number_beta
-    )
-    optimizer = make_optimizer(phase, steps, training.ema)
-    if training.precision == "mixed_float16":
+    weights = class_weights(labels, classes, balance.class_weights, balance.effective_number_beta)
+    trainer = Trainer(stage.model, stage.augment, size, weights, recipe.training.xla)
+    steps = math.ceil(len(rows.train) / batch_size)
+    optimizer = make_optimizer(phase, steps, recipe.training.ema)
+    if recipe.training.precision == "mixed_float16":
         # Keras sees to this where the compiled model is half precision; the trainer is not.
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    trainer = Trainer(model, plan.augment, size, weights, training.xla)
     trainer.compile(
         optimizer,
         make_loss(recipe.loss),
         # fit would choose XLA by itself, many times slower on a CPU and unable to compile the warp.
         jit_compile=False,
     )
-    log = EpochLog(
-        folder / "history.jsonl", phase.name, len(rows.train), training.batch_size, announce
-    )
-    callbacks: list[keras.callbacks.Callback] = []
     validation = None
     if len(rows.validation):
         validation = Validation(
-            lambda: predictor(source, rows.validation, training.batch_size),
+            lambda: stage.predictor(stage.source, rows.validation, batch_size),
             rows.labels[rows.validation],
             rows.tones[rows.validation],
             best,
         )
-        callbacks.append(validation)
-    callbacks += [
-        log,
-        *(_watchers(phase) if validation else []),
-        keras.callbacks.TensorBoard(str(folder / "tensorboard"), write_graph=False),
-        Pictures(folder / "tensorboard", batches, plan.augment, size, rows.class_names, validation),
-    ]
+    board = folder / "tensorboard"
     history = trainer.fit(
         batches,
         initial_epoch=epochs.start,
         epochs=epochs.stop,
         steps_per_epoch=steps,
-        callbacks=callbacks,
+        callbacks=[
+            *([validation] if validation else []),
+            EpochLog(folder / HISTORY, phase.name, len(rows.train), batch_size, announce),
+            *(_watchers(phase) if validation else []),
+            keras.callbacks.TensorBoard(str(board), write_graph=False),
+            Pictures(board, batches, stage.augment, size, rows.class_names, validation),
+        ],
         shuffle=False,  # the plan has shuffled
         verbose=0,
     )

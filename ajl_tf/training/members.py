@@ -16,6 +16,7 @@ from ajl_tf.assessment.predictions import make_predictions, read_predictions, wr
 from ajl_tf.config import Experiment
 from ajl_tf.dataset.splits import inner_split
 from ajl_tf.errors import UserError, listed
+from ajl_tf.files import atomic_path
 from ajl_tf.models.classifier import build_classifier
 from ajl_tf.runs import MODEL, PREDICTIONS, RESULT, read_json, write_json
 from ajl_tf.training.fitting import Recipe, Rows, fit, image_predictor
@@ -151,7 +152,8 @@ def _train(
         experiment.training,
     )
     kept = fit(classifier, rows, recipe, folder, epochs=epochs)
-    classifier.model.save(folder / MODEL)
+    with atomic_path(folder / MODEL) as temporary:
+        classifier.model.save(temporary)
     if len(predicted):
         predict = image_predictor(classifier.model, experiment.input_size)
         logits = predict(job.canvases, predicted, experiment.training.batch_size)

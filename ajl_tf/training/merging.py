@@ -58,7 +58,9 @@ def merge_runs(
         problems.append("the folds were trained on other data, or another split, than given now")
     if problems:
         raise UserError(f"these runs cannot be merged:\n{listed(problems)}")
-    run = create_run(experiment, runs, ["--merge", *map(str, paths)])
+    run = create_run(
+        experiment, runs, ["python", "-m", "ajl_tf.train", "--merge", *(p.name for p in paths)]
+    )
     shutil.copyfile(opened[0][0] / MANIFEST, run / MANIFEST)
     for fold, part in found.items():
         shutil.copytree(part, run / fold_name(fold))

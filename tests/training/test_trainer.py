@@ -1,0 +1,227 @@
+"""The train step against sums in NumPy: losses, weights of blends, optimizers, schedules."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from ajl_tf.config import Augment, Loss, Phase
+from ajl_tf.training import augment as augmentation
+from ajl_tf.training.trainer import Trainer, make_loss, make_optimizer, make_schedule
+
+RNG = np.random.default_rng(0)
+FEATURES = RNG.normal(size=(8, 4)).astype(np.float32)
+LABELS = np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 0, 1, 2, 2]]
+KERNEL = RNG.normal(size=(4, 3)).astype(np.float32)
+BIAS = np.array([0.1, -0.2, 0.3], np.float32)
+WEIGHTS = np.array([0.5, 1.0, 2.5], np.float32)
+
+
+def phase(**values: Any) -> Phase:
+    return Phase(name="it", **{"epochs": 4, "schedule": "constant", **values})
+
+
+def head() -> keras.Model:
+    x = keras.Input((4,))
+    model = keras.Model(x, keras.layers.Dense(3, name="logits")(x))
+    model.set_weights([KERNEL, BIAS])
+    return model
+
+
+def batch(rows: slice = slice(None)) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    n = len(FEATURES[rows])
+    return {"source": FEATURES[rows], "drawn": np.empty((n, 0), np.float32)}, LABELS[rows]
+
+
+def trainer_on_features(
+    loss: Loss = Loss(),  # noqa: B008 - frozen
+    optimizer: Any = None,
+    class_weights: np.ndarray | None = None,
+) -> Trainer:
+    trainer = Trainer(head(), None, 1, class_weights, xla=False)
+    trainer.compile(
+        optimizer or keras.optimizers.SGD(0.0), make_loss(loss), run_eagerly=True, jit_compile=False
+    )
+    return trainer
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    raised = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return raised / raised.sum(axis=1, keepdims=True)
+
+
+def loss_by_hand(
+    logits: np.ndarray, labels: np.ndarray, loss: Loss, weights: np.ndarray | None = None
+) -> float:
+    own = np.ones(len(labels)) if weights is None else labels @ weights
+    smooth = loss.label_smoothing
+    targets = labels * (1 - smooth) + smooth / labels.shape[1]
+    p = softmax(logits.astype(np.float64))
+    focus = (1 - p) ** loss.focal_gamma if loss.name == "focal" else 1.0
+    return float(np.mean(own * -(targets * focus * np.log(p)).sum(axis=1)))
+
+
+@pytest.mark.parametrize("class_weights", [None, WEIGHTS])
+@pytest.mark.parametrize(
+    "loss",
+    [
+        Loss(),
+        Loss(label_smoothing=0.1),
+        Loss(name="focal"),
+        Loss(name="focal", focal_gamma=0.5, label_smoothing=0.2),
+    ],
+    ids=str,
+)
+def test_the_loss_is_the_one_by_hand(loss: Loss, class_weights: np.ndarray | None) -> None:
+    trainer = trainer_on_features(loss, class_weights=class_weights)
+    expected = loss_by_hand(FEATURES @ KERNEL + BIAS, LABELS, loss, class_weights)
+    assert trainer.train_on_batch(*batch()) == pytest.approx(expected, rel=1e-5)
+
+
+def test_focal_without_focus_is_the_crossentropy() -> None:
+    losses = [
+        trainer_on_features(loss).train_on_batch(*batch())
+        for loss in (Loss(), Loss(name="focal", focal_gamma=0.0))
+    ]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+
+
+def image_model() -> keras.Model:
+    x = keras.Input((8, 8, 3))
+    pooled = keras.layers.GlobalAveragePooling2D()(keras.layers.Rescaling(1 / 255)(x))
+    model = keras.Model(x, keras.layers.Dense(3)(pooled))
+    model.set_weights([KERNEL[:3], BIAS])
+    return model
+
+
+def test_a_blend_weighs_as_the_blend_of_its_classes() -> None:
+    augment = Augment(mixup=0.8, brightness=0.2)
+    canvases = RNG.integers(0, 256, (7, 10, 10, 3), dtype=np.uint8)
+    drawn = augmentation.draw(augment, np.random.default_rng(1), 7, 10, 8)
+    trainer = Trainer(image_model(), augment, 8, WEIGHTS, xla=False)
+    loss = Loss(label_smoothing=0.1)
+    trainer.compile(keras.optimizers.SGD(0.0), make_loss(loss), run_eagerly=True, jit_compile=False)
+    got = trainer.train_on_batch({"source": canvases, "drawn": drawn}, LABELS[:7])
+
+    images = keras.ops.convert_to_numpy(augmentation.apply(canvases, drawn, 8, augment))
+    labels = keras.ops.convert_to_numpy(augmentation.apply_to_labels(LABELS[:7], drawn, augment))
+    assert 0.05 < labels[0].max() < 0.95 or 0.05 < labels[2].max() < 0.95  # there are blends
+    logits = images.mean(axis=(1, 2)) / 255 @ KERNEL[:3] + BIAS
+    assert got == pytest.approx(loss_by_hand(logits, labels, loss, WEIGHTS), rel=1e-4)
+
+
+def test_the_wrapped_model_knows_nothing_of_augmentation() -> None:
+    model = image_model()
+    before = len(model.layers)
+    Trainer(model, Augment(rotation=20.0), 8, None, xla=False)
+    assert len(model.layers) == before
+    assert model.input_shape == (None, 8, 8, 3)
+
+
+def sgd_step(kernel: np.ndarray, bias: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
+    error = (softmax(FEATURES @ kernel + bias) - LABELS) / len(LABELS)
+    return kernel - rate * FEATURES.T @ error, bias - rate * error.sum(axis=0)
+
+
+@pytest.mark.parametrize("accumulate", [1, 2, 4])
+def test_small_batches_gathered_make_the_step_of_a_large_one(accumulate: int) -> None:
+    optimizer = make_optimizer(
+        phase(optimizer="sgd", momentum=0.0, learning_rate=0.5, accumulate=accumulate), 1, ema=0.0
+    )
+    trainer = trainer_on_features(optimizer=optimizer)
+    size = 8 // accumulate
+    for start in range(0, 8, size):
+        np.testing.assert_allclose(trainer.model.get_weights()[0], KERNEL)  # no step before the end
+        trainer.train_on_batch(*batch(slice(start, start + size)))
+    for ours, expected in zip(
+        trainer.model.get_weights(), sgd_step(KERNEL, BIAS, 0.5), strict=True
+    ):
+        np.testing.assert_allclose(ours, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize("decay", [0.0, 0.2])
+def test_weight_decay_shrinks_kernels_and_spares_biases(optimizer: str, decay: float) -> None:
+    trainer = trainer_on_features(
+        optimizer=make_optimizer(
+            phase(optimizer=optimizer, momentum=0.0, learning_rate=0.1, weight_decay=decay), 1, 0.0
+        )
+    )
+    inputs, _ = batch()
+    # Without features and with the predicted shares as labels there is no gradient at all.
+    labels = np.repeat(softmax(BIAS[None]), 8, axis=0)
+    trainer.train_on_batch({**inputs, "source": np.zeros_like(FEATURES)}, labels)
+    kernel, bias = trainer.model.get_weights()
+    np.testing.assert_allclose(kernel, KERNEL * (1 - 0.1 * decay), rtol=1e-5)
+    if optimizer == "sgd":  # Adam makes a full step of the rounding error that is left
+        np.testing.assert_allclose(bias, BIAS, atol=1e-6)
+
+
+def test_clipping_bounds_the_norm_of_all_gradients_together() -> None:
+    clipped = phase(optimizer="sgd", momentum=0.0, learning_rate=1.0, clip_norm=0.01)
+    trainer = trainer_on_features(optimizer=make_optimizer(clipped, 1, 0.0))
+    trainer.train_on_batch(*batch())
+    moves = [
+        after - before
+        for after, before in zip(trainer.model.get_weights(), (KERNEL, BIAS), strict=True)
+    ]
+    assert math.sqrt(sum((move**2).sum() for move in moves)) == pytest.approx(0.01, rel=1e-3)
+
+
+def rates(steps_an_epoch: int, **values: Any) -> list[float]:
+    it = phase(learning_rate=0.5, **values)
+    schedule = make_schedule(it, steps_an_epoch)
+    return [
+        float(schedule(step)) if callable(schedule) else schedule
+        for step in range(it.epochs * steps_an_epoch)
+    ]
+
+
+def test_constant_and_plateau_start_at_the_rate_and_stay() -> None:
+    assert rates(3, schedule="constant") == [0.5] * 12
+    assert rates(3, schedule="plateau") == [0.5] * 12
+
+
+def test_cosine_falls_from_the_rate_to_nothing() -> None:
+    expected = [0.25 * (1 + math.cos(math.pi * step / 12)) for step in range(12)]
+    np.testing.assert_allclose(rates(3, schedule="cosine"), expected, atol=1e-6)
+
+
+def test_cosine_after_a_warm_up() -> None:
+    # 4 epochs of 3 batches; 1.5 epochs, so 4 batches (4.5 rounded to even), warm up.
+    rise = [0.5 * step / 4 for step in range(4)]
+    fall = [0.25 * (1 + math.cos(math.pi * step / 8)) for step in range(8)]
+    np.testing.assert_allclose(
+        rates(3, schedule="cosine", warmup_epochs=1.5), rise + fall, atol=1e-6
+    )
+
+
+def test_step_drops_with_the_first_batch_of_an_epoch() -> None:
+    expected = [0.5] * 6 + [0.1] * 6 + [0.02] * 3
+    got = rates(3, schedule="step", step_epochs=2, factor=0.2, epochs=5)
+    np.testing.assert_allclose(got, expected, rtol=1e-6)
+
+
+def test_step_without_a_drop_in_time_is_constant() -> None:
+    assert rates(3, schedule="step", step_epochs=4) == [0.5] * 12
+
+
+def test_xla_gives_the_same_step() -> None:
+    augment = Augment(rotation=10.0, brightness=0.1)
+    canvases = RNG.integers(0, 256, (6, 10, 10, 3), dtype=np.uint8)
+    drawn = augmentation.draw(augment, np.random.default_rng(1), 6, 10, 8)
+    losses, weights = [], []
+    for xla in (False, True):
+        trainer = Trainer(image_model(), augment, 8, WEIGHTS, xla=xla)
+        trainer.compile(keras.optimizers.SGD(0.5), make_loss(Loss()), jit_compile=False)
+        for _ in range(2):
+            loss = trainer.train_on_batch({"source": canvases, "drawn": drawn}, LABELS[:6])
+        losses.append(loss)
+        weights.append(trainer.model.get_weights())
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)
+    for plain, compiled in zip(*weights, strict=True):
+        np.testing.assert_allclose(plain, compiled, atol=1e-5)
