@@ -36,8 +36,7 @@ def load_experiment(path: str | Path, changes: Sequence[str] = ()) -> Experiment
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        near = sorted(str(p) for p in path.parent.glob("*.toml")) if path.parent.is_dir() else []
-        there = f" There are: {', '.join(near)}." if near else ""
+        there = f" There are: {', '.join(near)}." if (near := _experiments(path.parent)) else ""
         raise UserError(f"no experiment file {path}.{there}") from None
     except IsADirectoryError:
         raise UserError(f"{path} is a folder; an experiment is a .toml file in it.") from None
@@ -74,6 +73,12 @@ def _line(key: str, value: Any) -> str:
     # JSON is TOML but for a control character that only TOML wants escaped, and for the pairs of
     # escapes that JSON makes of an emoji.
     return f"{key} = {json.dumps(value, ensure_ascii=False)}".replace("\x7f", "\\u007f")
+
+
+def _experiments(folder: Path) -> list[str]:
+    """The TOML files of a folder, or of experiments/ where it has none."""
+    found = [path for path in folder.glob("*.toml") if path.name != "pyproject.toml"]
+    return sorted(map(str, found or Path("experiments").glob("*.toml")))
 
 
 def _problem(detail: Any) -> str:

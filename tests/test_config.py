@@ -265,11 +265,13 @@ def floats(low: float, high: float) -> st.SearchStrategy[float]:
     return st.floats(low, high, exclude_min=True, exclude_max=True, allow_subnormal=False)
 
 
+# What TOML or JSON escapes, and what only one of them does.
+TEXTS = st.text(st.characters(codec="utf-8") | st.sampled_from('\x7f\x1f\r\n"\\\u2028🙂'))
 NAMES = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,20}", fullmatch=True)
 PHASES = st.fixed_dictionaries(
     {"name": NAMES, "epochs": st.integers(1, 10**6)},
     optional={
-        "unfreeze": floats(0, 1) | st.text() | st.integers(0, 1),
+        "unfreeze": floats(0, 1) | TEXTS | st.integers(0, 1),
         "augment": st.booleans(),
         "optimizer": st.sampled_from(["adam", "adamw", "sgd"]),
         "learning_rate": st.floats(1e-300, 1e300),
@@ -283,14 +285,14 @@ TABLES = st.fixed_dictionaries(
         "name": NAMES,
         "model": st.fixed_dictionaries(
             {"backbone": st.sampled_from(sorted(BACKBONES))},
-            optional={"weights": st.text(), "dropout": floats(0, 1)},
+            optional={"weights": TEXTS, "dropout": floats(0, 1)},
         ),
         "phases": st.lists(PHASES, min_size=1, max_size=3, unique_by=lambda phase: phase["name"]),
     },
     optional={
         "seed": st.integers(0, 2**31 - 1),
         "data": st.fixed_dictionaries({"canvas": st.integers(600, 2048) | st.none()}),
-        "split": st.fixed_dictionaries({"scheme": st.text(), "seed": st.integers()}),
+        "split": st.fixed_dictionaries({"scheme": TEXTS, "seed": st.integers()}),
         "augment": st.fixed_dictionaries(
             {}, optional={"zoom": st.tuples(floats(0, 1), floats(1, 9)), "hue": floats(0, 180)}
         ),

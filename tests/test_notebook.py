@@ -11,11 +11,12 @@ from typing import Any
 import nbformat
 import pytest
 from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError
 
 from ajl_tf.dataset.phantom import draw_set
 
 NOTEBOOK = Path(__file__).parents[1] / "examples/ajl_tf_quickstart.ipynb"
-LIMIT = 300  # seconds a cell; on free cores the slowest takes half a minute
+LIMIT = 600  # seconds a cell; on two free cores the slowest takes half a minute
 SECRET = "0123456789abcdef-secret"
 LOGIN = ("KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_API_TOKEN")
 
@@ -90,6 +91,25 @@ def test_it_runs_from_top_to_bottom_on_drawn_photos(tmp_path: Path) -> None:
     pairs = [line.split()[1:3] for line in answers.split("\n")[1:]]
     assert len(pairs) == 8
     assert all(of_run[image_id] == predicted for image_id, predicted in pairs)
+
+
+@pytest.mark.usefixtures("quiet_machine")
+def test_it_installs_from_the_repository_that_was_filled_in(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stand_in(tmp_path / "lib/pip/__init__.py", "")
+    stand_in(tmp_path / "lib/pip/__main__.py", "import sys; print('pip', sys.argv[1:])")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "lib"), prepend=os.pathsep)
+    monkeypatch.setenv("PATH", str(tmp_path))  # without nvidia-smi
+    notebook = until(read(), "install")
+    notebook.cells[-1].source = notebook.cells[-1].source.replace('"ajl_tf")', '"not_installed")')
+    with pytest.raises(CellExecutionError, match="fill in REPOSITORY"):
+        execute(notebook, tmp_path)
+    notebook.cells[-1].source = notebook.cells[-1].source.replace(
+        'REPOSITORY = ""', 'REPOSITORY = "https://example.org/ajl_tf"'
+    )
+    said = execute(notebook, tmp_path)
+    assert "['install', '--quiet', 'ajl_tf[lite,kaggle] @ git+https://example.org/ajl_tf']" in said
 
 
 @pytest.mark.usefixtures("quiet_machine")

@@ -69,10 +69,9 @@ def test_a_run_says_what_it_depends_on(experiment: Experiment, tmp_path: Path) -
 
 
 def test_the_manifest_is_recorded_with_its_split(manifest: pd.DataFrame, tmp_path: Path) -> None:
-    digest = record_manifest(tmp_path, manifest)
+    record_manifest(tmp_path, manifest)
     written = pd.read_csv(tmp_path / "manifest.csv", dtype={"skin_tone": int})
     pd.testing.assert_frame_equal(written, manifest)
-    assert digest == manifest_hash(manifest)
 
 
 def test_the_manifest_hash_is_of_the_content(manifest: pd.DataFrame) -> None:

@@ -11,6 +11,7 @@ import hashlib
 import inspect
 import os
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from ajl_tf.errors import UserError, listed
 from ajl_tf.files import atomic_path
 
 
+@lru_cache  # traced once
 def preprocessor(size: int, mode: images.Fit) -> Preprocess:
     """A `tf.function` from one file's bytes to its uint8 canvas `(size, size, 3)`."""
 

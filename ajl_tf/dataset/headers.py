@@ -57,10 +57,8 @@ def numbers(data: tf.Tensor, at: tf.Tensor | int, count: int) -> tf.Tensor:
 
 def big_endian(values: tf.Tensor) -> tf.Tensor:
     """The number that some bytes `(count,)` make, the highest first."""
-    total = values[0]
-    for value in tf.unstack(values)[1:]:
-        total = total * 256 + value
-    return total
+    weights = [256**power for power in reversed(range(values.shape[0]))]
+    return tf.reduce_sum(values * tf.constant(weights, tf.int64))
 
 
 def jpeg_header(data: tf.Tensor) -> JpegHeader:

@@ -1,7 +1,7 @@
 """The only decode and resize: training, evaluation and serving all call these functions.
 
 They hold no variables and use TensorFlow operations alone, so that a SavedModel carries them along.
-A photo is accepted as JPEG (grey, RGB, or CMYK with Adobe's marker) or PNG (grey, palette or RGB,
+A photo is accepted as JPEG (grey, RGB, or CMYK with the Adobe marker) or PNG (grey, palette or RGB,
 1 to 16 bits; what is transparent is laid on white), of both the first picture, upright as EXIF
 says. Everything else is refused with a reason; none is ever guessed at.
 """
@@ -23,9 +23,10 @@ MAX_PIXELS = 120_000_000
 NOT_A_PHOTO = "not a JPEG or PNG photo"
 TOO_LARGE = f"more than {MAX_PIXELS // 10**6} million pixels; make it smaller"
 UNKNOWN_INKS = (
-    "a CMYK JPEG without Adobe's marker, which does not say whether its inks are inverted; convert "
-    "it to RGB"
+    "a CMYK JPEG without the Adobe marker, which does not say whether its inks are inverted; "
+    "convert it to RGB"
 )
+# Free of quotation marks, which TensorFlow escapes in its messages.
 REFUSALS = (NOT_A_PHOTO, TOO_LARGE, UNKNOWN_INKS)
 
 
@@ -45,7 +46,8 @@ def decode(data: tf.Tensor) -> tf.Tensor:
     is_jpeg = tf.strings.substr(data, 0, 3) == b"\xff\xd8\xff"
     is_png = tf.strings.substr(data, 0, 8) == b"\x89PNG\r\n\x1a\n"
     with tf.control_dependencies([tf.debugging.Assert(is_jpeg | is_png, [NOT_A_PHOTO])]):
-        image = tf.cond(is_jpeg, lambda: _decode_jpeg(data), lambda: _decode_png(data))
+        image, exif = tf.cond(is_jpeg, lambda: _decode_jpeg(data), lambda: _decode_png(data))
+    image = upright(image, orientation(exif))
     image.set_shape((None, None, 3))
     return image
 
@@ -94,7 +96,8 @@ def to_input(canvases: tf.Tensor, size: int) -> tf.Tensor:
     return tf.image.resize(canvases, (size, size))
 
 
-def _decode_jpeg(data: tf.Tensor) -> tf.Tensor:
+def _decode_jpeg(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The pixels as they are stored, and the EXIF block."""
     header = jpeg_header(data)
     known_inks = (header.components != 4) | header.adobe
     requirements = [
@@ -103,11 +106,11 @@ def _decode_jpeg(data: tf.Tensor) -> tf.Tensor:
     ]
     with tf.control_dependencies(requirements):
         # INTEGER_ACCURATE, so that pixels do not depend on the fast paths of a build of libjpeg.
-        image = tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE")
-    return upright(image, orientation(header.exif))
+        return tf.io.decode_jpeg(data, channels=3, dct_method="INTEGER_ACCURATE"), header.exif
 
 
-def _decode_png(data: tf.Tensor) -> tf.Tensor:
+def _decode_png(data: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """The pixels as they are stored, and the EXIF block."""
     header = png_header(data)
     with tf.control_dependencies([tf.debugging.Assert(header.pixels <= MAX_PIXELS, [TOO_LARGE])]):
         # Asked for four channels of an opaque file of less than 8 bits, TensorFlow 2.21 answers
@@ -117,7 +120,7 @@ def _decode_png(data: tf.Tensor) -> tf.Tensor:
             lambda: tf.io.decode_png(data, channels=3),
             lambda: _on_white(tf.io.decode_png(data, channels=4)),
         )
-    return upright(image, orientation(header.exif))
+    return image, header.exif
 
 
 def _on_white(rgba: tf.Tensor) -> tf.Tensor:

@@ -29,7 +29,8 @@ _FOLDERS = {"train": ("train/train", "train"), "test": ("test/test", "test")}
 _UNZIPPED = ".unzipped-"
 GET_DATA = (
     "Fetch the competition's data with `python -m ajl_tf.download`, draw a sample set with "
-    "`python -m ajl_tf.draw data/drawn`, or name your own with --data (a folder, its zip, a CSV)."
+    "`python -m ajl_tf.draw data/drawn`, or name your own: a folder, its zip or a CSV (train takes "
+    "it with --data)."
 )
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import zipfile
+import zlib
 from pathlib import Path
 
 import keras
@@ -35,10 +37,7 @@ def export_run(path: str | Path, saved_models: Path) -> Path:
     if len(names) > 1:
         raise UserError(f"the members of {folder} disagree on the classes, and cannot be averaged")
     class_names = names.pop()
-    members = [
-        Member(keras.saving.load_model(part / MODEL, compile=False), experiment.input_size)
-        for part in parts
-    ]
+    members = [Member(_network(part / MODEL), experiment.input_size) for part in parts]
     server = Server(members, class_names, experiment.canvas, experiment.data.fit)
     report = read_json(folder / REPORT)
     facts = _facts(experiment, class_names, folder.name, [part.name for part in parts])
@@ -58,6 +57,17 @@ def member_folders(run: Path) -> list[Path]:
         if finished:
             return finished
     raise UserError(f"{run} holds no trained model; the training did not get to its end")
+
+
+def _network(path: Path) -> keras.Model:
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError, LookupError, zipfile.BadZipFile, zlib.error) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{path} cannot be loaded, it is missing or damaged. Copy it again from where it was "
+            f"trained, or train it again. ({reason})"
+        ) from None
 
 
 def _facts(

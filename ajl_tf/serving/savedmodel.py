@@ -125,8 +125,11 @@ def load(folder: Path) -> Any:
         raise UserError(f"{folder} is no SavedModel: it has no saved_model.pb.{hint}")
     try:
         model = tf.saved_model.load(str(folder))
-    except (tf.errors.OpError, OSError, ValueError) as error:
-        raise UserError(f"{folder} cannot be loaded, it may be damaged: {error}") from None
+    except (tf.errors.OpError, OSError, ValueError, LookupError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{folder} cannot be loaded, it may be damaged. Copy or export it again. ({reason})"
+        ) from None
     missing = [name for name in ("preprocess", "class_names") if not hasattr(model, name)]
     missing += [name for name in ("serving_default",) if name not in model.signatures]
     if missing:

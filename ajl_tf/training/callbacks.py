@@ -49,7 +49,7 @@ class Validation(keras.callbacks.Callback):
         swap = self._average_swap()
         if swap:
             swap.on_test_begin()
-        logits = self.predict()
+        logits = self.predict().astype(np.float64)  # the loss of a training gone wild overflows
         if not np.isfinite(logits).all():
             raise _diverged(f"the logits are not finite after epoch {epoch + 1}")
         shifted = logits - logits.max(1, keepdims=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from ajl_tf.training.callbacks import Validation
 
 _SHOWN = 16
+_MATRIX_EVERY = 30.0  # seconds: drawing one takes half of a second, an epoch of a head less
 
 
 class Pictures(keras.callbacks.Callback):
@@ -38,6 +40,7 @@ class Pictures(keras.callbacks.Callback):
 
     def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
         """Opens the file."""
+        self.drawn, self.epoch = time.monotonic(), -1
         self.writer = tf.summary.create_file_writer(str(self.folder / "pictures"))
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -52,16 +55,23 @@ class Pictures(keras.callbacks.Callback):
             tf.summary.image("augmented batch", shown / 255.0, step=epoch, max_outputs=_SHOWN)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """Draws the confusion matrix."""
+        """Draws the confusion matrix, where the last one is some time ago."""
+        self.epoch = epoch
+        if time.monotonic() - self.drawn >= _MATRIX_EVERY:
+            self._draw_matrix()
+
+    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
+        """Draws the phase's last confusion matrix and closes the file."""
+        self._draw_matrix()
+        self.writer.close()
+
+    def _draw_matrix(self) -> None:
         if self.validation is None or self.validation.confusion is None:
             return
         picture = confusion_picture(self.validation.confusion, self.class_names)
         with self.writer.as_default():
-            tf.summary.image("confusion matrix", picture[None], step=epoch)
-
-    def on_train_end(self, logs: dict[str, Any] | None = None) -> None:
-        """Closes the file."""
-        self.writer.close()
+            tf.summary.image("confusion matrix", picture[None], step=self.epoch)
+        self.drawn = time.monotonic()
 
 
 def confusion_picture(matrix: np.ndarray, class_names: tuple[str, ...]) -> np.ndarray:
