@@ -1,0 +1,253 @@
+"""A full or read-only disk, a real one: one message, nothing half-written, nothing lost."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import tensorflow as tf
+
+from ajl_tf import export, predict, preview, train
+from ajl_tf.assessment.predictions import make_predictions
+from ajl_tf.assessment.report import make_report
+from ajl_tf.config_file import load_experiment
+from ajl_tf.errors import run_verb
+from ajl_tf.runs import REPORT, RESULT, create_run, write_json
+
+pytestmark = pytest.mark.usefixtures("tiny_backbone")
+FULL, READ_ONLY = "error: the disk is full", "error: the file system is read-only"
+EXPERIMENT = """
+name = "it"
+[split]
+scheme = "80/20"
+[model]
+backbone = "tiny"
+weights = "none"
+input_size = 32
+[[phases]]
+name = "all"
+epochs = 1
+unfreeze = 1.0
+"""
+
+
+def mounted(options: str, folder: Path) -> None:
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        pytest.skip(f"no disk of its own to fill, mounting is refused: {done.stderr.strip()}")
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """Mounts a disk of so many KiB besides a file of the user's, which must stay."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+
+    def mount(free: int) -> Path:
+        mounted(f"size={free + 4}k", folder)
+        (folder / "mine.txt").write_bytes(b"m" * 4096)
+        return folder
+
+    yield mount
+    if os.path.ismount(folder):
+        try:
+            assert (folder / "mine.txt").read_bytes() == b"m" * 4096
+        finally:
+            subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def locked(folder: Path) -> Path:
+    subprocess.run(["mount", "-o", "remount,ro", str(folder)], check=True)
+    return folder
+
+
+def made_on(disk: Path) -> list[str]:
+    """Files that are neither the user's nor named as unfinished."""
+    return sorted(
+        str(path.relative_to(disk))
+        for path in disk.rglob("*")
+        if path.is_file() and path.name != "mine.txt" and not path.name.endswith(".unfinished")
+    )
+
+
+@pytest.fixture
+def said(capfd: pytest.CaptureFixture[str]) -> Callable[[], str]:
+    """What the libraries beneath print counts, too: it is all one terminal."""
+
+    def read() -> str:
+        lines = capfd.readouterr().err.splitlines()
+        return "\n".join(line for line in lines if "━" not in line and "phase" not in line)
+
+    return read
+
+
+@pytest.mark.parametrize("free", [0, 4], ids="{} KiB free".format)
+def test_predict(free: int, disk: Any, said: Any, saved_model: Path, drawn_set: Path) -> None:
+    out = disk(free) / "out.csv"
+    photos = drawn_set / "train"  # whose predictions take more than 4 KiB
+    assert run_verb(predict.main, [str(saved_model), str(photos), "--out", str(out)]) == 2
+    assert said().startswith(f"{FULL}. Free some space")
+    assert made_on(out.parent) == []
+    assert not (out.parent / "out.csv").exists()
+
+
+@pytest.fixture
+def run(tmp_path: Path, tiny_classifiers: list[Any]) -> Path:
+    """A finished run, made by hand."""
+    (tmp_path / "it.toml").write_text(EXPERIMENT)
+    folder = create_run(load_experiment(tmp_path / "it.toml"), tmp_path / "runs", ["the test"])
+    names = ["acne", "eczema", "tinea"]
+    rows = pd.DataFrame({"image_id": list("abc"), "label": names, "skin_tone": 2})
+    probabilities = np.full((3, 3), 1 / 3)
+    write_json(folder / REPORT, make_report(make_predictions(rows, names, probabilities)))
+    tiny_classifiers[0].model.save(folder / "model.keras")
+    write_json(folder / RESULT, {"class_names": names})
+    return folder
+
+
+@pytest.mark.parametrize("free", [0, 8, 100], ids="{} KiB free".format)
+def test_export(free: int, disk: Any, said: Any, run: Path) -> None:
+    folder = disk(free)
+    assert run_verb(export.main, [str(run), "--saved-models", str(folder)]) == 2
+    assert said().startswith(FULL)
+    assert made_on(folder) == []
+    assert list((folder / "it").glob("*")) == []
+
+
+@pytest.fixture
+def training(tmp_path: Path, drawn_set: Path) -> list[str]:
+    """Arguments of a training that keeps everything off the small disk."""
+    (tmp_path / "it.toml").write_text(EXPERIMENT)
+    places = [f"--{name}={tmp_path / name}" for name in ("runs", "splits", "saved-models", "cache")]
+    return [str(tmp_path / "it.toml"), "--data", str(drawn_set), *places]
+
+
+def test_the_cache_of_canvases(disk: Any, said: Any, training: list[str], tmp_path: Path) -> None:
+    cache = disk(64) / "cache"
+    on_disk = ["--set", "data.memory_limit_mb=0", "--cache", str(cache)]
+    assert run_verb(train.main, [*training, *on_disk]) == 2
+    message = said()
+    assert message.startswith(FULL)
+    assert f"({cache}/canvases-" in message
+    assert list(cache.iterdir()) == []
+    assert not (tmp_path / "runs").exists()
+
+
+# From the run's first file to its last: the settings, the pictures, the weights, the model.
+@pytest.mark.parametrize("free", [0, 16, 40, 88], ids="{} KiB free".format)
+def test_the_run_folder(free: int, disk: Any, said: Any, training: list[str]) -> None:
+    runs = disk(free) / "runs"
+    assert run_verb(train.main, [*training, "--runs", str(runs)]) == 2
+    message = said()
+    print(message, [(p.name, p.stat().st_size) for p in runs.rglob("*")])
+    assert FULL in message
+    assert "Traceback" not in message
+    whole = {"config.toml", "environment.json", "manifest.csv", "history.jsonl"}
+    names = {Path(name).name for name in made_on(runs)}
+    assert not {"result.json", "report.json", "predictions.csv", "model.keras"} & names
+    assert {name for name in names if not name.startswith("events.")} <= whole
+
+
+@pytest.mark.parametrize("verb", ["train", "predict", "export", "preview"])
+def test_a_read_only_disk(
+    verb: str,
+    disk: Any,
+    said: Any,
+    run: Path,
+    training: list[str],
+    saved_model: Path,
+    drawn_set: Path,
+    tmp_path: Path,
+) -> None:
+    folder = locked(disk(400))
+    data = ["--data", str(drawn_set)]
+    calls: dict[str, tuple[Callable[..., int], list[str]]] = {
+        "train": (train.main, [*training, "--runs", str(folder / "runs")]),
+        "predict": (
+            predict.main,
+            [str(saved_model), str(drawn_set), "--out", str(folder / "new" / "out.csv")],
+        ),
+        "export": (export.main, [str(run), "--saved-models", str(folder)]),
+        "preview": (preview.main, [str(tmp_path / "it.toml"), *data, "--out", f"{folder}/a.png"]),
+    }
+    main, arguments = calls[verb]
+    assert run_verb(main, arguments) == 2
+    message = said()
+    assert message.startswith(READ_ONLY)
+    assert str(folder) in message
+    assert made_on(folder) == []
+
+
+@pytest.mark.parametrize("verb", ["train", "predict", "export", "preview"])
+def test_a_file_where_a_folder_is_needed(
+    verb: str,
+    said: Any,
+    run: Path,
+    training: list[str],
+    saved_model: Path,
+    drawn_set: Path,
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("mine")
+    data = ["--data", str(drawn_set)]
+    calls: dict[str, tuple[Callable[..., int], list[str]]] = {
+        "train": (train.main, [*training, "--runs", str(file)]),
+        "predict": (predict.main, [str(saved_model), str(drawn_set), "--out", f"{file}/out.csv"]),
+        "export": (export.main, [str(run), "--saved-models", str(file)]),
+        "preview": (preview.main, [str(tmp_path / "it.toml"), *data, "--out", f"{file}/a.png"]),
+    }
+    main, arguments = calls[verb]
+    assert run_verb(main, arguments) == 2
+    assert said().startswith("error: a file stands where a folder is needed")
+    assert file.read_text() == "mine"
+
+
+def raising(error: BaseException) -> Callable[..., int]:
+    def main(argv: object) -> int:
+        raise error
+
+    return main
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS])
+def test_tensorflows_own_words_for_it_are_understood(number: int, said: Any) -> None:
+    words = f"{{{{function_node x}}}} /a/b.tempstate7; {os.strerror(number)} [Op:SaveV2]"
+    assert run_verb(raising(tf.errors.UnknownError(None, None, words))) == 2
+    by_tensorflow = said()
+    assert run_verb(raising(OSError(number, os.strerror(number), "/a/b.tempstate7"))) == 2
+    assert by_tensorflow == said()
+    assert by_tensorflow.endswith("(/a/b.tempstate7)")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        tf.errors.ResourceExhaustedError(None, None, "OOM when allocating tensor"),
+        OSError(errno.EIO, os.strerror(errno.EIO)),
+        ZeroDivisionError(),
+    ],
+    ids=repr,
+)
+def test_an_error_that_is_ours_is_not_hidden(error: Exception) -> None:
+    with pytest.raises(type(error)):
+        run_verb(raising(error))
+
+
+def test_tensorflow_need_not_be_there(monkeypatch: pytest.MonkeyPatch, said: Any) -> None:
+    monkeypatch.delitem(sys.modules, "tensorflow")
+    assert run_verb(raising(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)))) == 2
+    assert said().startswith(FULL)
