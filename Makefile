@@ -27,7 +27,7 @@ demo: $(VENV)/.installed
 	$(BIN)/python -m ajl_tf.train experiments/demo.toml --data data/drawn
 
 test: $(VENV)/.installed-dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

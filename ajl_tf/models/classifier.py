@@ -75,7 +75,7 @@ def unfreeze(classifier: Classifier, depth: float | str) -> int:
         The number of backbone layers that train.
 
     Raises:
-        UserError: There is no layer of that name.
+        UserError: There is no layer of that name, or from that depth on none that trains.
     """
     import keras
 
@@ -94,4 +94,11 @@ def unfreeze(classifier: Classifier, depth: float | str) -> int:
         still = isinstance(layer, keras.layers.BatchNormalization)
         layer.trainable = number >= start and not still
     classifier.head.trainable = True
-    return sum(layer.trainable for layer in layers)
+    trained = sum(layer.trainable for layer in layers)
+    if depth and not trained:
+        raise UserError(
+            f"phases.unfreeze: from {depth!r} on, the backbone has no layer that trains "
+            "(BatchNormalization stays as it is). Unfreeze more of it, or write 0. "
+            f"Its layers are: {', '.join(layer.name for layer in layers)}"
+        )
+    return trained

@@ -211,6 +211,11 @@ def test_a_malformed_exif_never_breaks_a_photo(block: bytes) -> None:
     assert 1 <= ORIENTATION(tf.constant(block)).numpy() <= 8
 
 
+def test_only_an_orientation_of_the_standards_type_counts() -> None:
+    block = tiff([(0x0112, 4, 6)], "<")  # a long number; browsers leave such a photo as it is
+    assert ORIENTATION(tf.constant(block)).numpy() == 1
+
+
 def test_what_follows_the_first_picture_is_left_alone() -> None:
     jpeg = encoded(picture(20, 30), "JPEG")
     second = encoded(picture(40, 30), "JPEG")  # as in the MPO files of some phones

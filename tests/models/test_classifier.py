@@ -64,7 +64,6 @@ def test_logits_are_float32_under_half_precision() -> None:
     ("depth", "expected"),
     [
         (0.0, set()),
-        (0.25, set()),  # of four, the last: BatchNormalization, which is always still
         (0.5, {"conv_2"}),
         (1.0, {"conv_1", "conv_2"}),
         ("conv_1", {"conv_1", "conv_2"}),
@@ -78,6 +77,15 @@ def test_the_backbone_is_unfrozen_from_a_depth_on(
     unfreeze(classifier, 1.0)  # whatever was set before
     assert unfreeze(classifier, depth) == len(expected)
     assert trainable(classifier) == {"head", *expected}
+
+
+@pytest.mark.parametrize("depth", [0.25, "norm_2"])
+def test_a_depth_from_which_nothing_would_train_is_refused(
+    classifier: Classifier, depth: float | str
+) -> None:
+    with pytest.raises(UserError, match="no layer that trains") as refused:
+        unfreeze(classifier, depth)
+    assert repr(depth) in str(refused.value)
 
 
 def test_an_unknown_layer_is_refused_with_those_there_are(classifier: Classifier) -> None:
