@@ -94,7 +94,7 @@ def unfreeze(classifier: Classifier, depth: float | str) -> int:
         still = isinstance(layer, keras.layers.BatchNormalization)
         layer.trainable = number >= start and not still
     classifier.head.trainable = True
-    trained = sum(layer.trainable for layer in layers)
+    trained: int = sum(layer.trainable for layer in layers)
     if depth and not trained:
         raise UserError(
             f"phases.unfreeze: from {depth!r} on, the backbone has no layer that trains "
