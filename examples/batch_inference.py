@@ -16,11 +16,12 @@ paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".jpg", ".jp
 files = tf.data.Dataset.from_tensor_slices([str(path) for path in paths]).map(tf.io.read_file)
 batches = files.map(model.preprocess, tf.data.AUTOTUNE).batch(32).prefetch(2)
 answers = (model.signatures["serving_default"](images=batch) for batch in batches)
-rows = (row for a in answers for row in zip(a["predicted"].numpy(), a["probabilities"].numpy()))
+pairs = ((a["predicted"].numpy(), a["probabilities"].numpy()) for a in answers)
+rows = (row for pair in pairs for row in zip(*pair, strict=True))
 with out.open("x", encoding="utf-8", newline="") as file:
     writer = csv.writer(file)
     names = [name.decode() for name in model.class_names.numpy()]
     writer.writerow(["image_id", "predicted", *(f"prob_{name}" for name in names)])
-    for path, (predicted, probabilities) in zip(paths, rows):
+    for path, (predicted, probabilities) in zip(paths, rows, strict=True):
         image_id = path.relative_to(folder).with_suffix("").as_posix()
         writer.writerow([image_id, predicted.decode(), *probabilities])

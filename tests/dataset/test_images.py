@@ -211,9 +211,13 @@ def test_a_malformed_exif_never_breaks_a_photo(block: bytes) -> None:
     assert 1 <= ORIENTATION(tf.constant(block)).numpy() <= 8
 
 
-def test_only_an_orientation_of_the_standards_type_counts() -> None:
-    block = tiff([(0x0112, 4, 6)], "<")  # a long number; browsers leave such a photo as it is
-    assert ORIENTATION(tf.constant(block)).numpy() == 1
+def test_only_an_orientation_as_the_standard_has_it_counts() -> None:
+    good = tiff([(0x0112, 3, 6)], "<")
+    assert ORIENTATION(tf.constant(good)).numpy() == 6
+    long_number = tiff([(0x0112, 4, 6)], "<")  # browsers leave such a photo as it is
+    no_tiff = good.replace(b"II*\0", b"II+\0")
+    for block in (long_number, no_tiff, good[:18], b""):
+        assert ORIENTATION(tf.constant(block)).numpy() == 1
 
 
 def test_what_follows_the_first_picture_is_left_alone() -> None:

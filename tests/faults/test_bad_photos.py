@@ -45,6 +45,8 @@ ALPHA.putalpha(Image.fromarray(_picture()[::-1, :, 0]))
 TURNED = Image.Exif()
 TURNED[0x0112] = 6  # a phone held upright
 JPEG = _encoded(RGB, "JPEG")
+_AT = JPEG.index(b"\xff\xc0") + 4  # the precision, in the frame's header
+TWELVE_BITS = JPEG[:_AT] + bytes([12]) + JPEG[_AT + 1 :]
 _ANIMATED: dict[str, Any] = {"save_all": True, "append_images": [RGB.rotate(180)]}
 
 ACCEPTED: dict[str, Callable[[], bytes]] = {
@@ -79,6 +81,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "TIFF": (lambda: _encoded(RGB, "TIFF"), UNSUPPORTED.format("a TIFF")),
     "truncated JPEG": (lambda: JPEG[:-100], "damaged, cut short or of a rare kind"),
     "truncated PNG": (lambda: _encoded(RGB, "PNG")[:-100], "damaged, cut short or of a rare kind"),
+    "12-bit JPEG": (lambda: TWELVE_BITS, "damaged, cut short or of a rare kind"),
     "empty": (lambda: b"", "the file is empty"),
     "text": (lambda: b"dear diary,", "not a JPEG or PNG photo (it begins with b'dear dia')"),
 }
@@ -158,7 +161,7 @@ def test_predict_answers_for_what_is_accepted_and_lists_the_rest(
 @pytest.mark.parametrize("name", REFUSED)
 def test_the_savedmodels_own_functions_refuse_the_same(name: str, photos: Path, model: Any) -> None:
     data = (photos / f"{name}.jpg").read_bytes()
-    decoder = name.startswith("truncated")
+    decoder = name.startswith(("truncated", "12-bit"))
     words = "Invalid (JPEG|PNG) data" if decoder else "not a JPEG or PNG photo"
     with pytest.raises(tf.errors.InvalidArgumentError, match=words):
         model.preprocess(tf.constant(data))
