@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -22,6 +23,7 @@ from ajl_tf.serving.savedmodel import load
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
 NAMES = ["acne", "eczema", "tinea"]
+PHOTOS = np.random.default_rng(0).integers(0, 256, (4, 40, 40, 3), np.uint8)
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +37,9 @@ def experiment(tiny_backbone: str) -> Experiment:
     return parse_experiment(values, "the test")
 
 
-@pytest.fixture
-def run(experiment: Experiment, tmp_path: Path) -> Path:
+def new_run(experiment: Experiment, runs: Path) -> Path:
     """A run with a report and, as yet, without a model."""
-    folder = create_run(experiment, tmp_path / "runs", ["the test"])
+    folder = create_run(experiment, runs, ["the test"])
     rows = pd.DataFrame({"image_id": list("abcdef"), "label": NAMES * 2, "skin_tone": 2})
     probabilities = np.random.default_rng(0).dirichlet([1, 1, 1], 6)
     write_json(folder / REPORT, make_report(make_predictions(rows, NAMES, probabilities)))
@@ -46,10 +47,13 @@ def run(experiment: Experiment, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
+def run(experiment: Experiment, tmp_path: Path) -> Path:
+    return new_run(experiment, tmp_path / "runs")
+
+
+@pytest.fixture(scope="module")
 def networks(tiny_classifiers: list[Any]) -> list[Any]:
     """Two networks of one input size; the second has the first's logits in another order."""
-    import keras
-
     first = tiny_classifiers[0].model
     second = keras.models.clone_model(first)
     *weights, kernel, bias = first.get_weights()
@@ -64,46 +68,46 @@ def finished(folder: Path, network: Any, names: list[str] = NAMES) -> None:
 
 
 def exported(run: Path, saved_models: Path) -> Path:
+    before = set(saved_models.glob("it/*"))
     assert export.main([str(run), "--saved-models", str(saved_models)]) == 0
-    versions = (path for path in (saved_models / "it").iterdir())
-    return max(versions, key=lambda path: int(path.name))
+    (version,) = set(saved_models.glob("it/*")) - before
+    return version
 
 
-def probabilities(folder: Path, photos: np.ndarray) -> np.ndarray:
-    served = load(folder).signatures["serving_default"](images=tf.constant(photos))
+@pytest.fixture(scope="module")
+def single(
+    experiment: Experiment, networks: list[Any], tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Path]:
+    """The run of the first network, and its exported version."""
+    folder = tmp_path_factory.mktemp("single")
+    run = new_run(experiment, folder / "runs")
+    finished(run, networks[0])
+    return run, exported(run, folder / "saved")
+
+
+def probabilities(folder: Path) -> np.ndarray:
+    served = load(folder).signatures["serving_default"](images=tf.constant(PHOTOS))
     array: np.ndarray = served["probabilities"].numpy()
     return array
 
 
-@pytest.fixture
-def photos() -> np.ndarray:
-    return np.random.default_rng(0).integers(0, 256, (4, 40, 40, 3), np.uint8)
-
-
-def by_hand(network: Any, photos: np.ndarray) -> np.ndarray:
-    logits = network(tf.image.resize(photos, (32, 32)), training=False).numpy()
+def by_hand(network: Any) -> np.ndarray:
+    logits = network(tf.image.resize(PHOTOS, (32, 32)), training=False).numpy()
     powers = np.exp(logits - logits.max(axis=1, keepdims=True))
     shares: np.ndarray = powers / powers.sum(axis=1, keepdims=True)
     return shares
 
 
-def test_a_run_of_one_network(
-    run: Path, networks: list[Any], photos: np.ndarray, tmp_path: Path, capsys: Any
-) -> None:
-    finished(run, networks[0])
-    version = exported(run, tmp_path / "saved")
-    assert version == tmp_path / "saved" / "it" / "1"
-    assert f"SavedModel   {version}" in capsys.readouterr().out
-    np.testing.assert_allclose(
-        probabilities(version, photos), by_hand(networks[0], photos), atol=1e-5
-    )
+def test_a_run_of_one_network(single: tuple[Path, Path], networks: list[Any]) -> None:
+    _, version = single
+    assert version.parts[-2:] == ("it", "1")
+    np.testing.assert_allclose(probabilities(version), by_hand(networks[0]), atol=1e-5)
 
 
 def test_the_card_and_the_facts_lie_beside_it(
-    run: Path, networks: list[Any], tmp_path: Path, experiment: Experiment
+    single: tuple[Path, Path], experiment: Experiment
 ) -> None:
-    finished(run, networks[0])
-    version = exported(run, tmp_path / "saved")
+    run, version = single
     facts = json.loads((version / "ajl_tf.json").read_text(encoding="utf-8"))
     assert facts == {
         "class_names": NAMES,
@@ -122,33 +126,31 @@ def test_the_card_and_the_facts_lie_beside_it(
 
 
 def test_a_second_export_is_a_second_version(
-    run: Path, networks: list[Any], photos: np.ndarray, tmp_path: Path
+    single: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    finished(run, networks[0])
-    first = exported(run, tmp_path / "saved")
+    run, first = single
     before = {path: path.read_bytes() for path in first.rglob("*") if path.is_file()}
-    finished(run, networks[1])
-    second = exported(run, tmp_path / "saved")
-    assert (first.name, second.name) == ("1", "2")
+    second = exported(run, first.parents[1])
+    assert second == first.with_name("2")
+    assert f"SavedModel   {second}" in capsys.readouterr().out
     assert before == {path: path.read_bytes() for path in first.rglob("*") if path.is_file()}
-    assert np.abs(probabilities(first, photos) - probabilities(second, photos)).max() > 0.1
 
 
 def test_folds_are_averaged_and_a_refit_goes_before_them(
-    run: Path, networks: list[Any], photos: np.ndarray, tmp_path: Path
+    run: Path, networks: list[Any], tmp_path: Path
 ) -> None:
-    each = [by_hand(network, photos) for network in networks]
+    each = [by_hand(network) for network in networks]
     assert np.abs(each[0] - each[1]).max() > 0.1
     for fold, network in enumerate(networks):
         finished(run / f"fold_{fold}", network)
     (run / "fold_10").mkdir()  # one that did not get to its end
     version = exported(run, tmp_path / "saved")
-    np.testing.assert_allclose(probabilities(version, photos), (each[0] + each[1]) / 2, atol=1e-5)
+    np.testing.assert_allclose(probabilities(version), (each[0] + each[1]) / 2, atol=1e-5)
     facts = json.loads((version / "ajl_tf.json").read_text(encoding="utf-8"))
     assert facts["members"] == ["fold_0", "fold_1"]
     finished(run / "refit", networks[1])
     version = exported(run, tmp_path / "saved")
-    np.testing.assert_allclose(probabilities(version, photos), each[1], atol=1e-5)
+    np.testing.assert_allclose(probabilities(version), each[1], atol=1e-5)
 
 
 def refused(run: Path, tmp_path: Path, capsys: Any) -> str:
