@@ -264,7 +264,11 @@ def test_folds_trained_apart_merge_to_the_same_and_refit(
     merged = trained("--merge", *map(str, reversed(apart)), "--refit")
     name = "predictions.csv"
     assert (merged / name).read_bytes() == (folds / name).read_bytes()
+    trained_where = read_json(merged / "environment.json")["folds"]
     for fold in (0, 1):
+        there = read_json(apart[fold] / "environment.json")
+        assert trained_where[f"fold_{fold}"] == there
+        assert there["command"][-2:] == ["--fold", str(fold)]
         model = Path(f"fold_{fold}") / "model.keras"
         assert same(weights(merged / model), weights(folds / model))
     result = read_json(merged / "refit" / "result.json")

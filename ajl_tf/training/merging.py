@@ -9,7 +9,7 @@ from pathlib import Path
 from ajl_tf.config import Experiment
 from ajl_tf.dataset.splits import parse_scheme
 from ajl_tf.errors import UserError, listed
-from ajl_tf.runs import MANIFEST, RESULT, create_run, open_run, read_json
+from ajl_tf.runs import ENVIRONMENT, MANIFEST, RESULT, create_run, open_run, read_json, write_json
 from ajl_tf.training.members import fold_name
 
 
@@ -64,4 +64,9 @@ def merge_runs(
     shutil.copyfile(opened[0][0] / MANIFEST, run / MANIFEST)
     for fold, part in found.items():
         shutil.copytree(part, run / fold_name(fold))
+    # The merge may be made elsewhere and later; the scores come from where the folds were trained.
+    trained = {
+        fold_name(fold): read_json(part.parent / ENVIRONMENT) for fold, part in found.items()
+    }
+    write_json(run / ENVIRONMENT, read_json(run / ENVIRONMENT) | {"folds": trained})
     return run, experiment, [run / fold_name(fold) for fold in sorted(found)]
