@@ -49,6 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     import_tensorflow()
     from ajl_tf.dataset.canvases import load_canvases
     from ajl_tf.files import atomic_path
+    from ajl_tf.training.keyed import photo_keys
     from ajl_tf.training.preview import augmented_grid
 
     canvases = load_canvases(
@@ -59,7 +60,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         memory_limit_mb=experiment.data.memory_limit_mb,
     )
     grid = augmented_grid(
-        canvases, experiment.augment, experiment.input_size, experiment.seed, arguments.epochs
+        canvases,
+        photo_keys(chosen["image_id"]),
+        experiment.augment,
+        experiment.input_size,
+        experiment.seed,
+        arguments.epochs,
     )
     with atomic_path(arguments.out, overwrite=False) as temporary:
         Image.fromarray(grid).save(temporary, "PNG")

@@ -2,8 +2,8 @@
 
 All geometry of a photo (window, flips, turns, rotation, translation) is one matrix, and so is all
 of its colour (brightness, contrast, saturation, hue). `draw` makes these matrices for a whole epoch
-at once from a generator that the caller keys by seed and epoch; they travel with the batch, a few
-numbers a photo, and `apply` is one warp, one product and one blend on whatever device trains.
+at once from numbers that the caller keys by seed, epoch and photo; they travel with the batch, and
+`apply` is one warp, one product and one blend on whatever device trains.
 Nothing here is part of the classifier, so nothing here can reach an exported model.
 """
 
@@ -12,23 +12,25 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from scipy.special import betaincinv
 
 from ajl_tf.config import Augment
 
 WARP, COLOUR, MIX = slice(0, 8), slice(8, 20), slice(20, 26)
-WIDTH = 26  # numbers drawn for each photo
+WIDTH = 26  # numbers that travel with each photo
+UNIFORMS = 17  # random numbers that they are made of
 
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 _MID_GREY = 127.5
 
 
-def draw(augment: Augment, rng: np.random.Generator, n: int, canvas: int, size: int) -> np.ndarray:
-    """Draws what happens to each of `n` photos.
+def draw(augment: Augment, u: np.ndarray, canvas: int, size: int) -> np.ndarray:
+    """Draws what happens to each of n photos.
 
     Args:
         augment: The experiment's table; all zero gives the plain resize from canvas to input.
-        rng: Source of the draw; equal generators give equal draws.
-        n: Number of photos.
+        u: `(n, UNIFORMS)` uniform numbers in [0, 1], a column for each thing that can be drawn
+            whether or not it is on: ablations with one seed stay paired.
         canvas: Side of the canvas in pixels.
         size: Side of the classifier's input in pixels.
 
@@ -38,16 +40,11 @@ def draw(augment: Augment, rng: np.random.Generator, n: int, canvas: int, size: 
         blend (weight of the own label, weight of the own pixels inside the box, the box's top,
         bottom, left, right in input pixels).
     """
-    # Every number is drawn whatever is switched on, so that switching one change on leaves the
-    # others' draws as they were: ablations with one seed stay paired.
-    u = rng.random((n, 14))
-    lam = rng.beta(max(augment.mixup, 1e-3), max(augment.mixup, 1e-3), n)
-    cut = rng.beta(max(augment.cutmix, 1e-3), max(augment.cutmix, 1e-3), n)
     return np.concatenate(
         [
             _warp(augment, u[:, :8], canvas, size),
             _colour(augment, u[:, 8:12]),
-            _mix(augment, u[:, 12:14], rng.random(n), lam, cut, size),
+            _mix(augment, u[:, 12:], size),
         ],
         axis=1,
         dtype=np.float32,
@@ -141,17 +138,12 @@ def _colour(augment: Augment, u: np.ndarray) -> np.ndarray:
     return np.concatenate([linear, offset[:, :, None]], axis=2).reshape(-1, 12)
 
 
-def _mix(
-    augment: Augment,
-    u: np.ndarray,
-    which: np.ndarray,
-    lam: np.ndarray,
-    cut: np.ndarray,
-    size: int,
-) -> np.ndarray:
+def _mix(augment: Augment, u: np.ndarray, size: int) -> np.ndarray:
     """MixUp (Zhang et al. 2018, arXiv:1710.09412), CutMix (Yun et al. 2019, arXiv:1905.04899)."""
-    n = len(lam)
-    use_mixup = (which < 0.5) if augment.mixup and augment.cutmix else np.full(n, augment.mixup > 0)
+    n = len(u)
+    both = augment.mixup and augment.cutmix
+    use_mixup = u[:, 2] < 0.5 if both else np.full(n, augment.mixup > 0)
+    lam, cut = _beta(augment.mixup, u[:, 3]), _beta(augment.cutmix, u[:, 4])
     use_cutmix = ~use_mixup & (augment.cutmix > 0)
     # MixUp is a box over the whole photo that both share, CutMix a box that the other fills.
     half = np.sqrt(1.0 - cut) * size / 2
@@ -168,6 +160,14 @@ def _mix(
     share = (bottom - top) * (right - left) / size**2  # of the box as it is after clipping
     label = 1.0 - share * (1.0 - inside)
     return np.stack([label, inside, top, bottom, left, right], axis=1)
+
+
+def _beta(concentration: float, u: np.ndarray) -> np.ndarray:
+    """Uniform numbers as draws of Beta(a, a); 1 where it is switched off."""
+    if not concentration:
+        return np.ones_like(u)
+    drawn: np.ndarray = betaincinv(concentration, concentration, u)
+    return drawn
 
 
 def _own_share(mix: Any, size: int) -> Any:

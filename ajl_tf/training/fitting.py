@@ -29,6 +29,7 @@ class Rows:
 
     Attributes:
         canvases: uint8 `(N, C, C, 3)`.
+        keys: uint64 `(N,)`, see `keyed.photo_keys`.
         labels: int `(N,)`, position in `class_names`.
         tones: int `(N,)`, 1…6 or -1.
         class_names: The conditions, sorted.
@@ -37,6 +38,7 @@ class Rows:
     """
 
     canvases: np.ndarray
+    keys: np.ndarray
     labels: np.ndarray
     tones: np.ndarray
     class_names: tuple[str, ...]
@@ -164,6 +166,7 @@ def _fit_phase(
     plan = EpochPlan(
         recipe.seed,
         rows.train,
+        rows.keys,
         sampling_weights(labels, tones, balance.sampler),
         stage.augment,
         rows.canvases.shape[1],

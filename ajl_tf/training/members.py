@@ -20,6 +20,7 @@ from ajl_tf.files import atomic_path
 from ajl_tf.models.classifier import build_classifier
 from ajl_tf.runs import MODEL, PREDICTIONS, RESULT, read_json, write_json
 from ajl_tf.training.fitting import Recipe, Rows, fit, image_predictor
+from ajl_tf.training.keyed import photo_keys
 
 REFIT = "refit"
 
@@ -141,7 +142,8 @@ def _train(
         experiment.model.dropout,
     )
     tones = job.manifest["skin_tone"].to_numpy()
-    rows = Rows(job.canvases, labels, tones, names, train, validation)
+    keys = photo_keys(job.manifest["image_id"])
+    rows = Rows(job.canvases, keys, labels, tones, names, train, validation)
     recipe = Recipe(
         experiment.seed,
         experiment.input_size,

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from ajl_tf.config import Augment
 from ajl_tf.training import augment as augmentation
+from ajl_tf.training.keyed import uniforms
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +21,7 @@ class EpochPlan:
     Attributes:
         seed: The experiment's.
         rows: int `(N,)` rows of the source array that train.
+        keys: uint64, a `keyed.photo_keys` for each row of the source array.
         weights: float `(N,)` probability of each, drawn with replacement; None: each row once.
         augment: What to draw; None draws nothing.
         canvas: Side of the canvas in pixels.
@@ -27,6 +30,7 @@ class EpochPlan:
 
     seed: int
     rows: np.ndarray
+    keys: np.ndarray
     weights: np.ndarray | None
     augment: Augment | None
     canvas: int
@@ -39,18 +43,15 @@ class EpochPlan:
 
     def __call__(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows in order, int64 `(N,)`, and what was drawn for each, float32 `(N, draws)`."""
-        order_rng, draw_rng = (
-            np.random.Generator(
-                np.random.Philox(np.random.SeedSequence((self.seed, epoch, purpose)))
-            )
-            for purpose in (0, 1)
-        )
+        rng = np.random.Generator(np.random.Philox(np.random.SeedSequence((self.seed, epoch, 0))))
         n = len(self.rows)
         if self.weights is None:
-            rows = order_rng.permutation(self.rows)
+            rows = rng.permutation(self.rows).astype(np.int64)
         else:
-            rows = order_rng.choice(self.rows, size=n, p=self.weights)
+            rows = rng.choice(self.rows, size=n, p=self.weights).astype(np.int64)
         if self.augment is None:
-            return rows.astype(np.int64), np.empty((n, 0), np.float32)
-        drawn = augmentation.draw(self.augment, draw_rng, n, self.canvas, self.size)
-        return rows.astype(np.int64), drawn
+            return rows, np.empty((n, 0), np.float32)
+        # A sampler may bring a photo several times an epoch: each time it looks different.
+        again = pd.Series(rows).groupby(rows).cumcount().to_numpy()
+        u = uniforms(self.keys[rows], again, self.seed, epoch, augmentation.UNIFORMS)
+        return rows, augmentation.draw(self.augment, u, self.canvas, self.size)

@@ -14,12 +14,13 @@ _GAP = 2  # pixels between photos
 
 
 def augmented_grid(
-    canvases: np.ndarray, augment: Augment, size: int, seed: int, epochs: int
+    canvases: np.ndarray, keys: np.ndarray, augment: Augment, size: int, seed: int, epochs: int
 ) -> np.ndarray:
     """Draws photos as evaluated (first column) and as some epochs augment them.
 
     Args:
         canvases: uint8 `(N, C, C, 3)`.
+        keys: uint64 `(N,)`, see `keyed.photo_keys`: a photo looks as it will in training.
         augment: The experiment's table.
         size: Side of the classifier's input in pixels.
         seed: The experiment's.
@@ -29,7 +30,7 @@ def augmented_grid(
         uint8 `(N * (size + 2) + 2, (epochs + 1) * (size + 2) + 2, 3)`.
     """
     n, canvas = len(canvases), canvases.shape[1]
-    plan = EpochPlan(seed, np.arange(n), None, augment, canvas, size)
+    plan = EpochPlan(seed, np.arange(n), keys, None, augment, canvas, size)
     columns = [np.asarray(to_input(canvases, size))]
     for epoch in range(epochs):
         order, drawn = plan(epoch)

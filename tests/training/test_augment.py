@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import keras
 import numpy as np
 import pytest
@@ -18,25 +16,17 @@ from ajl_tf.training import augment as augmentation
 ROUNDING = 0.01  # of 255: what interpolation in float32 at computed places may be off by
 
 
-class Extreme:
-    """A generator whose every draw is at one end: 0 the lowest, 1 the highest."""
-
-    def __init__(self, value: float):
-        self.value = value
-
-    def random(self, shape: Any) -> np.ndarray:
-        return np.full(shape, self.value)
-
-    def beta(self, a: float, b: float, n: int) -> np.ndarray:
-        return np.full(n, self.value)
+def uniform(n: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).random((n, augmentation.UNIFORMS))
 
 
 def applied(
-    images: np.ndarray, augment: Augment, size: int, rng: Any = None, seed: int = 0
+    images: np.ndarray, augment: Augment, size: int, every: float | None = None, seed: int = 0
 ) -> np.ndarray:
-    drawn = augmentation.draw(
-        augment, rng or np.random.default_rng(seed), len(images), images.shape[1], size
-    )
+    """The photos as drawn at random, or with `every` number at one place: 0 lowest, 1 highest."""
+    n = len(images)
+    u = uniform(n, seed) if every is None else np.full((n, augmentation.UNIFORMS), every)
+    drawn = augmentation.draw(augment, u, images.shape[1], size)
     assert drawn.shape == (len(images), augmentation.WIDTH)
     return keras.ops.convert_to_numpy(augmentation.apply(images, drawn, size, augment))
 
@@ -138,7 +128,7 @@ def test_translation_moves_the_window_by_a_share_of_the_canvas() -> None:
 
 def test_what_lies_beyond_the_canvas_is_its_reflection() -> None:
     canvas = 20
-    output = applied(ramp(canvas)[None], Augment(translation=0.5), canvas, Extreme(1.0))[0]
+    output = applied(ramp(canvas)[None], Augment(translation=0.5), canvas, 1.0)[0]
     # The window lies 10 pixels to the right: columns 10 … 19, then 19 … 10 again.
     expected = np.concatenate([np.arange(10, 20), np.arange(19, 9, -1)])
     np.testing.assert_allclose(output[..., 0], np.tile(expected, (canvas, 1)), atol=ROUNDING)
@@ -166,28 +156,28 @@ LUMA = COLOURS @ np.array([0.299, 0.587, 0.114])
 
 @pytest.mark.parametrize(("draw", "factor"), [(0.0, 0.7), (0.5, 1.0), (1.0, 1.3)])
 def test_brightness_multiplies(draw: float, factor: float) -> None:
-    output = applied(COLOURS, Augment(brightness=0.3), 12, Extreme(draw))
+    output = applied(COLOURS, Augment(brightness=0.3), 12, draw)
     np.testing.assert_allclose(output, np.clip(COLOURS * factor, 0, 255), atol=ROUNDING)
 
 
 @pytest.mark.parametrize(("draw", "factor"), [(0.0, 0.7), (0.5, 1.0), (1.0, 1.3)])
 def test_contrast_multiplies_the_distance_from_mid_grey(draw: float, factor: float) -> None:
-    output = applied(COLOURS, Augment(contrast=0.3), 12, Extreme(draw))
+    output = applied(COLOURS, Augment(contrast=0.3), 12, draw)
     expected = np.clip(127.5 + (COLOURS - 127.5) * factor, 0, 255)
     np.testing.assert_allclose(output, expected, atol=ROUNDING)
 
 
 def test_saturation_multiplies_the_distance_from_luma() -> None:
-    grey = applied(COLOURS, Augment(saturation=1.0), 12, Extreme(0.0))
+    grey = applied(COLOURS, Augment(saturation=1.0), 12, 0.0)
     np.testing.assert_allclose(grey, np.repeat(LUMA[..., None], 3, axis=3), atol=ROUNDING)
-    more = applied(COLOURS, Augment(saturation=0.5), 12, Extreme(1.0))
+    more = applied(COLOURS, Augment(saturation=0.5), 12, 1.0)
     expected = np.clip(LUMA[..., None] + 1.5 * (COLOURS - LUMA[..., None]), 0, 255)
     np.testing.assert_allclose(more, expected, atol=ROUNDING)
 
 
 def test_a_third_of_a_turn_of_hue_permutes_the_channels() -> None:
-    there = applied(COLOURS, Augment(hue=120.0), 12, Extreme(1.0))
-    back = applied(COLOURS, Augment(hue=120.0), 12, Extreme(0.0))
+    there = applied(COLOURS, Augment(hue=120.0), 12, 1.0)
+    back = applied(COLOURS, Augment(hue=120.0), 12, 0.0)
     variants = [np.roll(COLOURS, 1, axis=3), np.roll(COLOURS, -1, axis=3)]
     off = [[np.abs(ours - theirs).max() for theirs in variants] for ours in (there, back)]
     assert sorted(np.argmin(off, axis=1)) == [0, 1]  # one each way
@@ -197,21 +187,19 @@ def test_a_third_of_a_turn_of_hue_permutes_the_channels() -> None:
 @pytest.mark.parametrize("hue", [10.0, 77.0, 180.0])
 def test_hue_keeps_greys_and_brightness_of_the_channels_together(hue: float) -> None:
     grey = np.repeat(COLOURS[..., :1], 3, axis=3)
-    np.testing.assert_allclose(
-        applied(grey, Augment(hue=hue), 12, Extreme(1.0)), grey, atol=ROUNDING
-    )
-    turned = applied(MUTED, Augment(hue=hue), 12, Extreme(1.0))
+    np.testing.assert_allclose(applied(grey, Augment(hue=hue), 12, 1.0), grey, atol=ROUNDING)
+    turned = applied(MUTED, Augment(hue=hue), 12, 1.0)
     np.testing.assert_allclose(turned.sum(axis=3), MUTED.sum(axis=3), atol=3 * ROUNDING)
     assert np.abs(turned - MUTED).max() > 1
 
 
 def test_colour_changes_follow_one_another() -> None:
     augment = Augment(brightness=0.1, contrast=0.2, saturation=0.3, hue=120.0)
-    output = applied(MUTED, augment, 12, Extreme(1.0))
+    output = applied(MUTED, augment, 12, 1.0)
     expected = 127.5 + (MUTED * 1.1 - 127.5) * 1.2
     luma = (expected @ np.array([0.299, 0.587, 0.114]))[..., None]
     expected = luma + (expected - luma) * 1.3
-    turned = applied(COLOURS, Augment(hue=120.0), 12, Extreme(1.0))
+    turned = applied(COLOURS, Augment(hue=120.0), 12, 1.0)
     way = 1 if np.allclose(turned, np.roll(COLOURS, 1, axis=3), atol=ROUNDING) else -1
     np.testing.assert_allclose(output, np.roll(expected, way, axis=3), atol=ROUNDING)
 
@@ -229,7 +217,7 @@ def test_each_photo_of_a_batch_has_its_own_draw() -> None:
 
 def test_switching_a_change_on_leaves_the_draws_of_the_others() -> None:
     flip, more = (
-        augmentation.draw(augment, np.random.default_rng(3), 50, 40, 32)
+        augmentation.draw(augment, uniform(50, 3), 40, 32)
         for augment in (
             Augment(horizontal_flip=True, zoom=(0.5, 1.0)),
             Augment(horizontal_flip=True, zoom=(0.5, 1.0), brightness=0.2, mixup=0.4),
@@ -252,7 +240,7 @@ def test_labels_are_blended_as_the_pixels_are(
     augment = Augment(**{kind: alpha})
     values = np.linspace(10, 250, n, dtype=np.float32)  # one a photo
     images = np.broadcast_to(values[:, None, None, None], (n, size, size, 3))
-    drawn = augmentation.draw(augment, np.random.default_rng(seed), n, size, size)
+    drawn = augmentation.draw(augment, uniform(n, seed), size, size)
     outputs, labels = (
         keras.ops.convert_to_numpy(x)
         for x in (
@@ -291,7 +279,7 @@ def test_mixup_and_cutmix_take_turns() -> None:
 
 
 def test_mixup_weights_follow_the_beta_distribution() -> None:
-    drawn = augmentation.draw(Augment(mixup=2.0), np.random.default_rng(0), 4000, 8, 8)
+    drawn = augmentation.draw(Augment(mixup=2.0), uniform(4000), 8, 8)
     own = drawn[:, augmentation.MIX][:, 0]
     assert own.mean() == pytest.approx(0.5, abs=0.02)
     assert own.var() == pytest.approx(1 / (4 * 5), abs=0.004)  # of Beta(a, a): 1 / (4 (2a + 1))
@@ -323,7 +311,7 @@ def test_what_is_off_costs_nothing_and_all_geometry_is_one_warp() -> None:
 )
 def test_the_warp_runs_on_the_gpu() -> None:
     augment = Augment(rotation=20.0, brightness=0.2, cutmix=1.0)
-    drawn = augmentation.draw(augment, np.random.default_rng(0), 4, 40, 32)
+    drawn = augmentation.draw(augment, uniform(4), 40, 32)
     with tf.device("GPU:0"):
         output = augmentation.apply(np.zeros((4, 40, 40, 3), np.uint8), drawn, 32, augment)
     assert "GPU:0" in output.device

@@ -43,6 +43,7 @@ def rows() -> Rows:
     canvases[np.arange(N), :, :, labels] += 40
     return Rows(
         np.clip(canvases, 0, 255).astype(np.uint8),
+        np.arange(N, dtype=np.uint64),
         labels,
         np.array([-1, 1, 2, 3, 4, 5, 6] * 4)[:N],
         ("acne", "eczema", "scabies"),
@@ -150,7 +151,7 @@ def test_training_is_softmax_regression_on_the_features(
     )
 
     model = Regression(kernel, bias, rate, accumulate, ema)
-    plan = EpochPlan(5, rows.train, None, None, CANVAS, SIZE)
+    plan = EpochPlan(5, rows.train, rows.keys, None, None, CANVAS, SIZE)
     scores, losses, weights = [], [], []
     for epoch in range(epochs):
         order, _ = plan(epoch)

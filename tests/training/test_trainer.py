@@ -14,6 +14,12 @@ from ajl_tf.training import augment as augmentation
 from ajl_tf.training.trainer import Trainer, make_loss, make_optimizer, make_schedule
 
 RNG = np.random.default_rng(0)
+
+
+def uniform(n: int) -> np.ndarray:
+    return np.random.default_rng(1).random((n, augmentation.UNIFORMS))
+
+
 FEATURES = RNG.normal(size=(8, 4)).astype(np.float32)
 LABELS = np.eye(3, dtype=np.float32)[[0, 1, 2, 0, 0, 1, 2, 2]]
 KERNEL = RNG.normal(size=(4, 3)).astype(np.float32)
@@ -101,7 +107,7 @@ def image_model() -> keras.Model:
 def test_a_blend_weighs_as_the_blend_of_its_classes() -> None:
     augment = Augment(mixup=0.8, brightness=0.2)
     canvases = RNG.integers(0, 256, (7, 10, 10, 3), dtype=np.uint8)
-    drawn = augmentation.draw(augment, np.random.default_rng(1), 7, 10, 8)
+    drawn = augmentation.draw(augment, uniform(7), 10, 8)
     trainer = Trainer(image_model(), augment, 8, WEIGHTS, xla=False)
     loss = Loss(label_smoothing=0.1)
     trainer.compile(keras.optimizers.SGD(0.0), make_loss(loss), run_eagerly=True, jit_compile=False)
@@ -213,7 +219,7 @@ def test_step_without_a_drop_in_time_is_constant() -> None:
 def test_xla_gives_the_same_step() -> None:
     augment = Augment(rotation=10.0, brightness=0.1)
     canvases = RNG.integers(0, 256, (6, 10, 10, 3), dtype=np.uint8)
-    drawn = augmentation.draw(augment, np.random.default_rng(1), 6, 10, 8)
+    drawn = augmentation.draw(augment, uniform(6), 10, 8)
     losses, weights = [], []
     for xla in (False, True):
         trainer = Trainer(image_model(), augment, 8, WEIGHTS, xla=xla)
