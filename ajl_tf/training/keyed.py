@@ -38,11 +38,13 @@ def uniforms(
     state = _mixed(_mixed(keys ^ stream) + occurrences.astype(np.uint64) * _GOLDEN)
     steps = np.arange(1, count + 1, dtype=np.uint64) * _GOLDEN
     bits = _mixed(state[:, None] + steps)
-    return (bits >> np.uint64(11)) * 2.0**-53
+    u: np.ndarray = (bits >> np.uint64(11)) * 2.0**-53
+    return u
 
 
 def _mixed(x: np.ndarray) -> np.ndarray:
     """SplitMix64's finaliser; arrays of uint64 wrap around, as it wants."""
     x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
     x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return x ^ (x >> np.uint64(31))
+    mixed: np.ndarray = x ^ (x >> np.uint64(31))
+    return mixed
