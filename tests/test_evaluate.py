@@ -90,6 +90,57 @@ def test_a_kept_summary_has_scores_and_nothing_of_one_photo(run: Path, capsys) -
     assert "config.toml" in capsys.readouterr().err
 
 
+def test_an_earlier_report_makes_place_for_a_newer_one(run: Path) -> None:
+    assert _evaluate(run) == 0
+    (run / "manifest.csv").write_text(
+        "image_id,fitzpatrick_centaur\n" + "".join(f"x{i},{i % 3 + 1}\n" for i in range(40))
+    )
+    assert _evaluate(run, "--by", "fitzpatrick_centaur") == 0
+    report = json.loads((run / "report.json").read_text())
+    assert list(report["by"]) == ["fitzpatrick_centaur", "fitzpatrick_centaur (band)"]
+
+
+def test_a_submission_is_scored_with_the_competitions_table(run: Path, capsys) -> None:
+    Path("submission.csv").write_text("md5hash,label\nx2,a\nx1,b\nx3,b\n")
+    Path("train.csv").write_text(
+        "md5hash,fitzpatrick_scale,label,three_partition_label\n"
+        "x1,1,b,benign\nx2,6,a,malignant\nx3,2,a,malignant\n"
+    )
+    assert _evaluate("submission.csv", "--manifest", "train.csv") == 0
+    report = json.loads(Path("submission.report.json").read_text())
+    assert report["overall"]["accuracy"]["value"] == pytest.approx(2 / 3, abs=1e-6)
+    assert report["malignant"]["sensitivity"]["value"] == 0.5
+    assert [group["n"] for group in report["by_band"]["groups"]] == [2, 0, 1, 0]
+
+
+def test_manifests_may_be_several(run: Path) -> None:
+    Path("theirs.csv").write_text("image_id,predicted\nx2,a\nx1,b\n")
+    Path("one.csv").write_text("image_id,label\nx1,b\n")
+    Path("two.csv").write_text("image_id,label\nx2,b\n")
+    assert _evaluate("theirs.csv", "--manifest", "one.csv", "--manifest", "two.csv") == 0
+    assert json.loads(Path("theirs.report.json").read_text())["n"] == 2
+
+
+def test_two_models_are_compared_on_the_same_photos(run: Path, capsys) -> None:
+    lines = [f"x{i},{'ab'[i % 2 if i < 30 else 0]}" for i in range(10, 40)]
+    Path("other.csv").write_text("image_id,predicted\n" + "\n".join(reversed(lines)))
+    assert _evaluate(run, "--against", "other.csv") == 0
+    out = capsys.readouterr().out
+    assert "McNemar" in out
+    comparison = json.loads((run / "against_other.json").read_text())
+    assert comparison["n"] == 30
+    assert comparison["overall"]["second"]["accuracy"] == pytest.approx(25 / 30, abs=1e-6)
+    differing = (run / "against_other.csv").read_text().splitlines()
+    assert differing[0] == "image_id,label,first,second,right,skin_tone"
+    mcnemar = comparison["overall"]["mcnemar"]
+    assert len(differing) > 1 + mcnemar["only_second"] - 1
+    assert _evaluate(run, "--against", "other.csv") == 0  # again, over what it made itself
+    Path("other.csv").write_text("image_id,predicted\nx1,a\n")
+    assert _evaluate(run, "--against", "other.csv", "--out", "new") == 2
+    assert "not scored on the same photos" in capsys.readouterr().err
+    assert not Path("new").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -99,6 +150,7 @@ def test_a_kept_summary_has_scores_and_nothing_of_one_photo(run: Path, capsys) -
         (["experiments/runs/first/predictions.csv", "--keep", "x"], "from a run's folder"),
         (["experiments/runs/first", "--keep", "x", "--out", "o"], "from a run's folder"),
         (["experiments/runs/first", "--manifest", "none.csv"], "none.csv does not exist"),
+        (["experiments/runs/first", "--by", "site"], "no column 'site' to divide the photos by"),
     ],
 )
 def test_bad_arguments_end_in_one_message(run: Path, capsys, arguments, expected: str) -> None:

@@ -15,8 +15,11 @@ from ajl_tf.assessment.metrics import Bools, Floats, Ints
 
 LEVEL = 0.95
 MIN_CLUSTERS = 10  # below it, resamples of so few photos pretend to a certainty that is not there
-_CELLS_AT_ONCE = 2**20  # of counts, 8 MB: the arrays made from them stay in the cache's reach
+_WEIGHTS_AT_ONCE = 2**20  # 8 MB, so that 100,000 rows need no more memory than a thousand
+_RESAMPLES_AT_ONCE = 128  # the counts made from them stay in the cache's reach
 _MIN_DEFINED = 0.9  # share of resamples in which a figure must exist for an interval
+
+Figures = dict[str, Floats]
 
 
 @dataclass(frozen=True)
@@ -34,33 +37,26 @@ class Bootstrap:
     seed: int
 
     def weights(self) -> Iterator[Floats]:
-        """Yields each resample as (N,): how often each row is in it."""
+        """Yields blocks of resamples (b, N): how often each row is in each of them."""
         rng = np.random.default_rng(self.seed)
-        k = int(self.clusters.max()) + 1
-        for _ in range(self.resamples):
-            drawn = np.bincount(rng.integers(k, size=k), minlength=k)
-            yield drawn[self.clusters].astype(np.float64)
+        n, k = len(self.clusters), int(self.clusters.max()) + 1
+        at_once = min(_RESAMPLES_AT_ONCE, max(1, _WEIGHTS_AT_ONCE // n))
+        for start in range(0, self.resamples, at_once):
+            block = np.empty((min(at_once, self.resamples - start), n))
+            for row in block:
+                row[:] = np.bincount(rng.integers(k, size=k), minlength=k)[self.clusters]
+            yield block
 
-    def figures(
-        self, count: Callable[[Floats], Floats], figures: Callable[[Floats], dict[str, Floats]]
-    ) -> dict[str, Floats]:
+    def figures(self, figures: Callable[[Floats], Figures]) -> Figures:
         """Figures of every resample.
 
         Args:
-            count: From the weights of one resample (N,) to its counts, of any shape (...).
-            figures: From the counts of many (b, ...) to the figures of each, (b, ...).
+            figures: From the weights of several resamples (b, N) to the figures of each, (b, ...).
 
         Returns:
             Name of the figure to (B, ...).
         """
-        parts, stack = [], []
-        for weights in self.weights():
-            stack.append(count(weights))
-            if len(stack) * stack[0].size >= _CELLS_AT_ONCE:
-                parts.append(figures(np.stack(stack)))
-                stack = []
-        if stack:
-            parts.append(figures(np.stack(stack)))
+        parts = [figures(block) for block in self.weights()]
         return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
@@ -73,11 +69,37 @@ def percentile_interval(resampled: Floats) -> Floats:
     Returns:
         (2, ...): low and high; NaN where fewer than 90% of the resamples have the figure.
     """
-    defined = ~np.isnan(resampled)
-    enough = defined.mean(axis=0) >= _MIN_DEFINED
-    filled = np.where(enough, resampled, 0.0)  # a column of only NaN would warn
-    tails = [(1 - LEVEL) / 2, (1 + LEVEL) / 2]
-    return np.where(enough, np.nanquantile(filled, tails, axis=0), np.nan)
+    rising = np.sort(resampled, axis=0)  # NaN last; np.nanquantile takes ten times as long
+    n = (~np.isnan(rising)).sum(axis=0)
+    place = np.stack([(1 - LEVEL) / 2 * (n - 1), (1 + LEVEL) / 2 * (n - 1)]).clip(min=0)
+    below = np.floor(place).astype(np.int64)
+    above = np.minimum(below + 1, np.maximum(n - 1, 0))
+    under, over = (np.take_along_axis(rising, at, axis=0) for at in (below, above))
+    between = under + (over - under) * (place - below)
+    return np.where(n >= _MIN_DEFINED * len(resampled), between, np.nan)
+
+
+def basic_interval(observed: Floats, resampled: Floats) -> Floats:
+    """The resamples' middle 95% turned round the observed value, for what luck moves one way.
+
+    The extremes of several groups, or a mean of absolute gaps, come out too unequal in a sample,
+    and by as much again in its resamples. `2 · observed - quantile` takes that off (Davison and
+    Hinkley 1997, section 5.2), so that the observed value may lie outside. In samples of bands that
+    differ it held the true value in 85 to 89 of 100, the percentile interval in 0 to 94; of bands
+    that do not differ in 28 to 92 and 0 to 86 (`benchmarks/parity_intervals.py`). So what luck
+    alone gives stands beside it (`parity.dealt`).
+
+    Args:
+        observed: (...), in [0, 1].
+        resampled: (B, ...), NaN where a resample does not have the figure.
+
+    Returns:
+        (2, ...): low and high, within [0, 1]; NaN as in `percentile_interval`, and where both ends
+        are 0 or 1, for that would claim to be certain.
+    """
+    low, high = percentile_interval(resampled)
+    interval = np.clip(np.stack([2 * observed - high, 2 * observed - low]), 0.0, 1.0)
+    return np.where(interval[0] < interval[1], interval, np.nan)
 
 
 def simultaneous_interval(differences: Floats, resampled: Floats) -> Floats:

@@ -19,7 +19,10 @@ from ajl_tf.assessment.metrics import (
     Ints,
     accuracy,
     balanced_accuracy,
+    macro_f1,
+    matthews,
     mean_recall,
+    tally,
     weighted_f1,
 )
 
@@ -59,7 +62,11 @@ def band_index(tone_idx: Ints) -> Ints:
 
 
 def group_stack(
-    label_idx: Ints, pred_idx: Ints, group_idx: Ints, shape: tuple[int, int], weights: Floats | None
+    label_idx: Ints,
+    pred_idx: Ints,
+    group_idx: Ints,
+    shape: tuple[int, int],
+    weights: Floats | None = None,
 ) -> Floats:
     """Counts (or sums the weights of) label and prediction in each group.
 
@@ -68,15 +75,15 @@ def group_stack(
         pred_idx: (N,).
         group_idx: (N,).
         shape: Number of groups G and of classes C.
-        weights: (N,); None counts each row once.
+        weights: (..., N); None counts each row once.
 
     Returns:
-        (G, C, C).
+        (..., G, C, C).
     """
     n_groups, n_classes = shape
     cells = (group_idx * n_classes + label_idx) * n_classes + pred_idx
-    counts = np.bincount(cells, weights, minlength=n_groups * n_classes**2)
-    return counts.reshape(n_groups, n_classes, n_classes).astype(np.float64)
+    counts = tally(cells, n_groups * n_classes**2, weights)
+    return counts.reshape(*counts.shape[:-1], n_groups, n_classes, n_classes)
 
 
 def shared_conditions(stack: Floats, compared: Bools) -> Bools:
@@ -111,6 +118,8 @@ def group_figures(stack: Floats, compared: Bools) -> dict[str, Floats]:
     return {
         "accuracy": accuracy(stack),
         "weighted_f1": weighted_f1(stack),
+        "macro_f1": macro_f1(stack),
+        "mcc": matthews(stack),
         "balanced_accuracy": balanced_accuracy(stack),
         "standardised_recall": mean_recall(stack, np.broadcast_to(shared, stack.shape[:-1])),
     }

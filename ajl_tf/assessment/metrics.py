@@ -26,14 +26,20 @@ def confusion(
         label_idx: (N,), 0 to `n_classes` - 1.
         pred_idx: (N,), likewise.
         n_classes: C.
-        weights: (N,), non-negative; None counts each row once.
+        weights: (..., N), non-negative; None counts each row once.
 
     Returns:
-        (C, C).
+        (..., C, C).
     """
-    cells = label_idx * n_classes + pred_idx
-    counts = np.bincount(cells, weights, minlength=n_classes**2)
-    return counts.reshape(n_classes, n_classes).astype(np.float64)
+    counts = tally(label_idx * n_classes + pred_idx, n_classes**2, weights)
+    return counts.reshape(*counts.shape[:-1], n_classes, n_classes)
+
+
+def tally(cells: Ints, n_cells: int, weights: Floats | None = None) -> Floats:
+    """(..., M): how many rows, or what sum of `weights` (..., N), are in each of M cells (N,)."""
+    if weights is None or weights.ndim == 1:
+        return np.bincount(cells, weights, minlength=n_cells).astype(np.float64)
+    return np.stack([tally(cells, n_cells, row) for row in weights])
 
 
 def precision(matrix: Floats) -> Floats:
@@ -87,6 +93,28 @@ def mean_recall(matrix: Floats, classes: Bools) -> Floats:
     complete = ~(classes & (matrix.sum(axis=-1) == 0)).any(axis=-1)
     total = (recall(matrix) * classes).sum(axis=-1)
     return _value(total, np.where(complete, classes.sum(axis=-1), 0))
+
+
+def matthews(matrix: Floats) -> Floats:
+    """(...): Matthews correlation of label and prediction, -1 to 1; 0 where either never varies.
+
+    For several classes as in Gorodkin 2004 (https://doi.org/10.1016/j.compbiolchem.2004.09.006);
+    `sklearn.metrics.matthews_corrcoef`.
+    """
+    n, labels, answers = matrix.sum(axis=(-2, -1)), matrix.sum(axis=-1), matrix.sum(axis=-2)
+    both = _correct(matrix).sum(axis=-1) * n - (labels * answers).sum(axis=-1)
+    spread = (n**2 - (labels**2).sum(axis=-1)) * (n**2 - (answers**2).sum(axis=-1))
+    return _value(_ratio(both, np.sqrt(spread)) * n, n)
+
+
+def sensitivity(matrix: Floats) -> Floats:
+    """(...): share of what is of class 1 that is predicted so, from matrices (..., 2, 2)."""
+    return _value(matrix[..., 1, 1], matrix[..., 1, :].sum(axis=-1))
+
+
+def specificity(matrix: Floats) -> Floats:
+    """(...): share of what is of class 0 that is predicted so, from matrices (..., 2, 2)."""
+    return _value(matrix[..., 0, 0], matrix[..., 0, :].sum(axis=-1))
 
 
 def top_k(label_idx: Ints, probabilities: Floats, k: int = 3) -> Floats:

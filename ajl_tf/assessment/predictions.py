@@ -17,6 +17,8 @@ from ajl_tf.assessment.tables import read_table, some
 from ajl_tf.errors import UserError, listed
 from ajl_tf.files import write_text
 
+_COMPETITION = {"md5hash": "image_id", "fitzpatrick_scale": "skin_tone"}
+
 
 def make_predictions(
     manifest_rows: pd.DataFrame, class_names: Sequence[str], probabilities: np.ndarray
@@ -74,36 +76,56 @@ def prediction_lines(predictions: pd.DataFrame, *, header: bool) -> str:
 def read_predictions(path: str | Path) -> pd.DataFrame:
     """Reads and checks a predictions.csv; only `image_id` and `predicted` must be there.
 
+    A submission to the competition (`md5hash,label` and nothing else) is read as its predictions.
+
     Raises:
         UserError: All that is wrong with the file: a missing column, no rows, duplicate ids, an
             unknown tone or split, a label without its column of probabilities, probabilities that
             are NaN, outside [0, 1] or off a sum of one by more than `SUM_TOLERANCE`, a `predicted`
             that is not (one of) the most probable.
     """
-    return checked(read_table(path), str(path))
+    table = read_table(path)
+    if set(table.columns) == {"md5hash", "label"}:
+        table = table.rename(columns={"label": "predicted"})
+    return checked(_renamed(table), str(path))
 
 
 def read_manifest_columns(path: str | Path) -> pd.DataFrame:
-    """Reads what `join_manifest` uses of a manifest CSV; the photos need not be there.
+    """Reads a manifest CSV, or the competition's train.csv; the photos need not be there.
+
+    Returns:
+        All columns as text; `md5hash` and `fitzpatrick_scale` are called `image_id` and
+        `skin_tone` unless those are there too.
 
     Raises:
-        UserError: Not a CSV with `image_id` and one of `label`, `skin_tone`, `group_id`.
+        UserError: Not a CSV with `image_id` and something to join or divide by.
     """
-    table = read_table(path)
-    wanted = [name for name in ("label", "skin_tone", "group_id") if name in table]
-    if "image_id" not in table or not wanted:
+    table = _renamed(read_table(path))
+    if "image_id" not in table or len(table.columns) < 2:
         raise UserError(
-            f"{path}: a manifest has image_id and at least one of label, skin_tone, group_id. "
-            f"Received: {', '.join(table.columns)}."
+            f"{path}: a manifest has image_id (or md5hash) and at least one other column: label, "
+            f"skin_tone, group_id, … Received: {', '.join(table.columns)}."
         )
-    return table[["image_id", *wanted]]
+    return table
 
 
-def join_manifest(predictions: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
+def _renamed(table: pd.DataFrame) -> pd.DataFrame:
+    names = {old: new for old, new in _COMPETITION.items() if new not in table}
+    return table.rename(columns=names)
+
+
+def join_manifest(
+    predictions: pd.DataFrame, manifest: pd.DataFrame, columns: Sequence[str] = ()
+) -> pd.DataFrame:
     """Adds `label`, `skin_tone` and `group_id` to the predictions, matched by `image_id`.
 
     A label or tone that both tables know must agree; the manifest's `group_id` replaces the other.
     Manifest rows without a prediction are left out: a split is a part of a manifest.
+
+    Args:
+        predictions: As `read_predictions` returns them.
+        manifest: With `image_id`.
+        columns: Others to add, where the manifest has them; the same holds as for a label.
 
     Raises:
         UserError: A prediction that the manifest does not have, a duplicate id in the manifest, or
@@ -126,7 +148,7 @@ def join_manifest(predictions: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataF
             "manifest that these photos came from."
         )
     joined, problems = predictions.copy(), []
-    for name in ("label", "skin_tone", "group_id"):
+    for name in dict.fromkeys(("label", "skin_tone", "group_id", *columns)):
         if name not in manifest:
             continue
         theirs = _known(manifest[name]).iloc[position].reset_index(drop=True)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from ajl_tf.assessment.bootstrap import MIN_CLUSTERS
 from ajl_tf.assessment.checks import PROBABILITY, UNKNOWN_TONE, class_columns
 from ajl_tf.assessment.groups import tone_index
-from ajl_tf.assessment.metrics import Floats, Ints
-from ajl_tf.errors import UserError
+from ajl_tf.assessment.metrics import Bools, Floats, Ints
+from ajl_tf.errors import UserError, listed
+
+_MANY = 20  # rows of which one would be right by luck
 
 
 @dataclass(frozen=True)
@@ -20,6 +24,7 @@ class Scored:
 
     Attributes:
         rows: Which rows these are, in words.
+        image_ids: (N,), text.
         class_names: C labels.
         label_idx: (N,), positions in `class_names`.
         pred_idx: (N,), likewise.
@@ -27,9 +32,11 @@ class Scored:
         clusters: (N,), 0 to K - 1; a row without `group_id` is a cluster of its own.
         probabilities: (N, C), None where the table has none.
         notes: What a reader must know about rows left out or columns missing.
+        table: The rows themselves, in the same order.
     """
 
     rows: str
+    image_ids: npt.NDArray[np.object_]
     class_names: tuple[str, ...]
     label_idx: Ints
     pred_idx: Ints
@@ -37,6 +44,18 @@ class Scored:
     clusters: Ints
     probabilities: Floats | None
     notes: tuple[str, ...]
+    table: pd.DataFrame
+
+    @property
+    def certain(self) -> bool:
+        """Whether all rows together are clusters enough for an interval."""
+        return int(self.clusters.max()) + 1 >= MIN_CLUSTERS
+
+    @property
+    def right(self) -> Bools:
+        """(N,): whether the prediction is the label."""
+        right: Bools = self.label_idx == self.pred_idx
+        return right
 
 
 def scored(predictions: pd.DataFrame) -> Scored:
@@ -46,9 +65,9 @@ def scored(predictions: pd.DataFrame) -> Scored:
     rows, or without any the validation rows; else all.
 
     Raises:
-        UserError: No row to score, or none with a label.
+        UserError: No row to score, none with a label, or predictions that spell labels differently.
     """
-    table, rows, notes = _chosen(predictions)
+    table, rows, notes = chosen(predictions)
     if "label" not in table or table["label"].isna().all():
         raise UserError(
             f"none of the {len(table):,} predictions has a label, so nothing can be scored. Add a "
@@ -62,10 +81,10 @@ def scored(predictions: pd.DataFrame) -> Scored:
     columns = [PROBABILITY + name for name in names]
     if not names:
         names = sorted(set(table["label"]) | set(table["predicted"]))
-        strange = sorted(set(table["predicted"]) - set(table["label"]))
+        strange = _strange(table)
         if strange:
             shown = ", ".join(strange[:3]) + (" …" if len(strange) > 3 else "")
-            notes.append(f"Predicted but never a label (spelt differently?): {shown}.")
+            notes.append(f"Predicted but never a label: {shown}.")
     if "skin_tone" not in table:
         notes.append("No skin_tone column: every photo counts as unknown.")
     tones = table.get("skin_tone", pd.Series(UNKNOWN_TONE, index=table.index))
@@ -74,6 +93,7 @@ def scored(predictions: pd.DataFrame) -> Scored:
     index = pd.Index(names)
     return Scored(
         rows=rows,
+        image_ids=table["image_id"].to_numpy(object),
         class_names=tuple(names),
         label_idx=index.get_indexer(pd.Index(table["label"])).astype(np.int64),
         pred_idx=index.get_indexer(pd.Index(table["predicted"])).astype(np.int64),
@@ -81,10 +101,12 @@ def scored(predictions: pd.DataFrame) -> Scored:
         clusters=_clusters(table),
         probabilities=table[columns].to_numpy(np.float64) if columns else None,
         notes=tuple(notes),
+        table=table,
     )
 
 
-def _chosen(table: pd.DataFrame) -> tuple[pd.DataFrame, str, list[str]]:
+def chosen(table: pd.DataFrame) -> tuple[pd.DataFrame, str, list[str]]:
+    """The rows that say something about new photos, which those are in words, and notes."""
     rows, keep = "all rows", pd.Series(True, index=table.index)
     if "fold" in table and table["fold"].notna().any():
         keep = table["fold"].notna()
@@ -105,6 +127,32 @@ def _chosen(table: pd.DataFrame) -> tuple[pd.DataFrame, str, list[str]]:
             "Validation rows: where they chose the epoch that was kept, the scores are optimistic."
         )
     return table[keep], rows, notes
+
+
+def _strange(table: pd.DataFrame) -> list[str]:
+    """What is predicted but never a label; refused where it is a label spelt differently."""
+    labels = set(table["label"])
+    strange = sorted(set(table["predicted"]) - labels)
+    known = {_letters(label): label for label in labels}
+    misspelt = [name for name in strange if _letters(name) in known]
+    if misspelt:
+        lines = [f"{name!r} for {known[_letters(name)]!r}" for name in misspelt]
+        raise UserError(
+            "predictions and labels spell conditions differently, so right answers would count as "
+            f"wrong. Spell them as the labels are:\n{listed(lines)}"
+        )
+    if len(strange) == table["predicted"].nunique() and len(table) >= _MANY:
+        raise UserError(
+            "no predicted condition is ever a label, so nothing can be right: is this the table of "
+            f"another data set? Received: {', '.join(strange[:3])} …, where the labels are "
+            f"{', '.join(sorted(labels)[:3])} …."
+        )
+    return strange
+
+
+def _letters(name: str) -> str:
+    """A name without what spellings differ in: case, spaces, hyphens, underscores."""
+    return re.sub(r"[\W_]+", "", name).casefold()
 
 
 def _clusters(table: pd.DataFrame) -> npt.NDArray[np.int64]:

@@ -1,44 +1,22 @@
-"""The report in words: what a figure means, what may be said of a difference, the text table."""
+"""The report in words: what a figure means, what may be said of a difference."""
 
 from __future__ import annotations
 
-import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ajl_tf.assessment.groups import Comparison
+import numpy as np
 
-WIDTH = 100
-NO_DIAGNOSIS = "Research software: no diagnosis."
+from ajl_tf.assessment.figures import figure, number
+from ajl_tf.assessment.glossary import SCORES
+from ajl_tf.assessment.glossary_certainty import CERTAINTY
+from ajl_tf.assessment.groups import BANDS, Comparison, compare
+from ajl_tf.assessment.metrics import Bools, Floats
 
-NOTIONS = {
-    "weighted_f1": "F1 of each condition, weighted by its number of photos (the competition's "
-    "metric). Between tones it differs also because their mix of conditions differs.",
-    "macro_f1": "F1 averaged over the conditions that occur as label or prediction.",
-    "accuracy": "Share of photos predicted right. Between tones it differs also because their mix "
-    "of conditions differs.",
-    "balanced_accuracy": "Recall averaged over the conditions that occur (in the group).",
-    "standardised_recall": "Recall averaged over the conditions that all compared groups share, "
-    "each with the same weight: equal opportunity (equal true positive rates; Hardt, Price and "
-    "Srebro 2016, https://arxiv.org/abs/1610.02413), averaged over conditions. A condition with "
-    "few photos weighs as much as any, and its interval is then somewhat too narrow.",
-    "top_3_accuracy": "Share of photos whose label is among the three most probable.",
-    "log_loss": "Mean of minus the log of the label's probability; lower is better.",
-    "difference": "Highest minus lowest value over the known tones; ratio: lowest through highest; "
-    "group_min: the group with the lowest. The unknown tone is shown, never compared.",
-}
-_NAMES = {
-    "weighted_f1": "weighted F1",
-    "macro_f1": "macro F1",
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "standardised_recall": "standardised recall",
-    "top_3_accuracy": "top-3 accuracy",
-    "log_loss": "log loss (lower is better)",
-}
-_BY = {"by_tone": "skin tone", "by_band": "tone band"}
-_COLUMNS = ("accuracy", "weighted_f1", "standardised_recall")
-_COMPARED = ("standardised_recall", "weighted_f1")
+UNUSUAL = 0.05  # share of random deals that are as unequal: fewer, and it is more than chance
+
+WORDS = SCORES | CERTAINTY
+NOTIONS = {name: word.meaning for name, word in WORDS.items()}
 
 
 def conclusion(found: Comparison, best: str | None, worst: str | None) -> str:
@@ -64,59 +42,115 @@ def conclusion(found: Comparison, best: str | None, worst: str | None) -> str:
     return f"The interval excludes 0: lower on {worst} than on {best}."
 
 
-def format_table(report: Mapping[str, Any]) -> str:
-    """The report as plain text of at most 100 columns, for a terminal.
+def twin_sentence(
+    n: int | None, of: int, figures: Mapping[str, Mapping[str, float | None]], why: str
+) -> str:
+    """What the photos with a twin in training do to the score.
 
     Args:
-        report: As `make_report` returns it.
-
-    Returns:
-        Lines: overall; by tone and by band with n, accuracy, weighted F1 and standardised recall;
-        what may be said of the differences between bands; notes.
+        n: How many there are, None where that cannot be told.
+        of: How many photos were scored.
+        figures: `all, without, only, difference`.
+        why: Why it cannot be told.
     """
-    return "\n".join(_lines(report))
-
-
-def _lines(report: Mapping[str, Any]) -> Iterator[str]:
-    interval = report["interval"]
-    yield from _wrapped(
-        f"Scored: {report['n']:,} photos ({report['rows']}), {len(report['classes'])} conditions. "
-        f"In brackets: {interval['level']:.0%} intervals from {interval['resamples']:,} resamples "
-        f"of {interval['clusters']:,} clusters; – where fewer than {interval['min_clusters']}."
+    if n is None:
+        return f"Whether photos have a twin in training cannot be told: {why}."
+    if not n:
+        return f"None of the {of:,} photos has a twin in training, as far as group_id tells."
+    said = (
+        f"{n:,} of the {of:,} photos {'has' if n == 1 else 'have'} a twin in training: weighted F1 "
+        f"{cell(figures['all'])} with them, {cell(figures['without'])} without them, "
+        f"{cell(figures['only'])} on them alone."
     )
-    yield ""
-    yield "overall"
-    for name, figure in report["overall"].items():
-        yield f"  {_NAMES[name]:<28}{_cell(figure)}"
-    for by, title in _BY.items():
-        section = report[by]
-        yield ""
-        yield (
-            f"{'by ' + title:<14}{'n':>7}   "
-            + "".join(f"{_NAMES[n]:<23}" for n in _COLUMNS).rstrip()
-        )
-        for group in section["groups"]:
-            cells = "".join(f"{_cell(group[name]):<23}" for name in _COLUMNS)
-            yield f"  {group['group']:<12}{group['n']:>7,}   {cells}".rstrip()
-        yield f"  standardised recall: over the {len(section['shared_conditions'])} conditions " + (
-            f"that every known {title} with photos has"
-        )
-    yield ""
-    yield "differences between tone bands"
-    for name in _COMPARED:
-        compared = report["by_band"]["compared"][name]
-        yield from _wrapped(
-            f"{_NAMES[name]}: {_cell(compared['difference']).strip()}. {compared['conclusion']}",
-            "  ",
-        )
-    yield "  Accuracy and F1 of tones differ also because their mix of conditions does."
-    for note in report["notes"]:
-        yield from _wrapped(f"note: {note}")
-    yield ""
-    yield NO_DIAGNOSIS
+    low, high = figures["difference"]["low"], figures["difference"]["high"]
+    if low is None or high is None:
+        return f"{said} They are too few (or all) to say what they do to the score."
+    if low <= 0 <= high:
+        return f"{said} These photos cannot tell whether twins change the score."
+    change = "higher" if low > 0 else "lower"
+    return (
+        f"{said} With them the score is {change}, by {cell(figures['difference'])}, from memory or "
+        "because such photos are easier: a split without leaks tells which."
+    )
 
 
-def _cell(figure: Mapping[str, float | None]) -> str:
+def told_comparison(found: Comparison, names: Sequence[str], values: Floats) -> dict[str, Any]:
+    """A comparison of groups as it stands in the report.
+
+    Args:
+        found: The comparison.
+        names: G names of groups.
+        values: (G,), the figure of each.
+    """
+    best = None if found.best is None else names[found.best]
+    worst = None if found.worst is None else names[found.worst]
+    return {
+        "group_min": {
+            "group": worst,
+            "value": None if found.worst is None else number(values[found.worst]),
+        },
+        "difference": figure(found.difference, np.array([found.low, found.high])),
+        "between": [best, worst],
+        "ratio": number(found.ratio),
+        "conclusion": conclusion(found, best, worst),
+    }
+
+
+def told_bands(value: Floats, moved: Floats, certain: Bools) -> dict[str, Any]:
+    """A comparison of the known tone bands, of figures that stand behind that of all photos.
+
+    Args:
+        value: (1 + bands,), overall first.
+        moved: (B, 1 + bands).
+        certain: (1 + bands,).
+    """
+    return told_comparison(compare(value[1:], moved[:, 1:], certain[1:]), BANDS, value[1:])
+
+
+def parity_conclusion(entry: Mapping[str, Any]) -> str:
+    """What may be said of a parity figure, from what chance alone gives.
+
+    Args:
+        entry: As `sections.beside_chance` makes it.
+    """
+    chance = entry["by_chance"]
+    if entry["value"] is None or chance is None:
+        return "Fewer than two known groups have this figure: nothing to compare."
+    if entry["low"] is None:
+        return (
+            "No interval (a group is too small, or the figure is as far out as it can be), so "
+            "nothing can be said about equality."
+        )
+    usual = f"{chance['low']:.2f} to {chance['high']:.2f}"
+    if chance["share"] > UNUSUAL:
+        return (
+            f"Groups dealt out at random give {usual}, and as unequal a value in "
+            f"{chance['share']:.0%} of the deals: these photos cannot tell it from chance."
+        )
+    return (
+        f"Groups dealt out at random give {usual}, and as unequal a value in at most "
+        f"{UNUSUAL:.0%} of the deals: more than chance, given each photo's condition."
+    )
+
+
+def calibration_conclusion(entry: Mapping[str, Any]) -> str:
+    """What may be said of a calibration error, from what a perfectly calibrated model gives.
+
+    Args:
+        entry: As `sections.beside_chance` makes it.
+    """
+    chance = entry["by_chance"]
+    if chance is None:
+        return "No photos."
+    usual = f"{chance['low']:.3f} to {chance['high']:.3f}"
+    start = f"A perfectly calibrated model, as sure as this one, would show {usual}"
+    if chance["share"] > UNUSUAL:
+        return f"{start} with so many photos: they cannot tell this one from it."
+    return f"{start} with so many photos: this one is not calibrated."
+
+
+def cell(figure: Mapping[str, float | None]) -> str:
+    """`value [low, high]`; – for what there is not."""
     value, low, high = figure["value"], figure["low"], figure["high"]
     if value is None:
         return "–"
@@ -125,7 +159,3 @@ def _cell(figure: Mapping[str, float | None]) -> str:
         if low is None or high is None
         else f"{value:.3f} [{low:.3f}, {high:.3f}]"
     )
-
-
-def _wrapped(text: str, indent: str = "") -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent=indent, subsequent_indent=indent + "  ")

@@ -49,6 +49,9 @@ def test_scores_equal_scikit_learn(pairs) -> None:
     assert metrics.balanced_accuracy(matrix) == pytest.approx(
         sk.recall_score(label, pred, labels=np.unique(label), average="macro", zero_division=0)
     )
+    varies = len(set(label) | set(pred)) > 1  # scikit-learn warns of a single one
+    expected = sk.matthews_corrcoef(label, pred) if varies else 0.0
+    assert metrics.matthews(matrix) == pytest.approx(expected, abs=1e-12)
     assert metrics.precision(matrix) == pytest.approx(sk.precision_score(label, pred, **every))
     assert metrics.recall(matrix) == pytest.approx(sk.recall_score(label, pred, **every))
     assert metrics.f1(matrix) == pytest.approx(sk.f1_score(label, pred, **every))
@@ -60,6 +63,8 @@ def test_weights_count_rows_as_repeats(pairs, random) -> None:
     n_classes, label, pred = _split(pairs)
     weights = np.array([random.randint(0, 3) for _ in label])
     weighted = metrics.confusion(label, pred, n_classes, weights.astype(float))
+    both = metrics.confusion(label, pred, n_classes, np.stack([weights * 2.0, weights]))
+    assert np.array_equal(both, [2 * weighted, weighted])
     repeated = metrics.confusion(np.repeat(label, weights), np.repeat(pred, weights), n_classes)
     assert np.array_equal(weighted, repeated)
 
@@ -69,6 +74,7 @@ SCORES = [
     metrics.macro_f1,
     metrics.accuracy,
     metrics.balanced_accuracy,
+    metrics.matthews,
     metrics.f1,
 ]
 
@@ -83,6 +89,15 @@ def test_a_stack_is_scored_matrix_by_matrix(score) -> None:
 @pytest.mark.parametrize("score", SCORES[:-1])
 def test_nothing_at_all_has_no_score(score) -> None:
     assert np.isnan(score(np.zeros((4, 4))))
+
+
+def test_sensitivity_and_specificity_are_recall_of_either_class() -> None:
+    label, pred = np.random.default_rng(0).integers(0, 2, (2, 50))
+    matrix = metrics.confusion(label, pred, 2)
+    assert metrics.sensitivity(matrix) == pytest.approx(sk.recall_score(label, pred))
+    assert metrics.specificity(matrix) == pytest.approx(sk.recall_score(label, pred, pos_label=0))
+    assert np.isnan(metrics.sensitivity(np.array([[3.0, 1.0], [0.0, 0.0]])))
+    assert np.isnan(metrics.specificity(np.array([[0.0, 0.0], [3.0, 1.0]])))
 
 
 def test_mean_recall_needs_every_class_asked_for() -> None:

@@ -218,5 +218,24 @@ def test_contradictions_are_an_error(tmp_path: Path) -> None:
 
 
 def test_a_manifest_must_have_something_to_join(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"Received: md5hash, label\."):
-        _manifest(tmp_path, "md5hash,label\nx,a\n")
+    with pytest.raises(UserError, match=r"Received: label, path\."):
+        _manifest(tmp_path, "label,path\na,b\n")
+    with pytest.raises(UserError, match=r"Received: image_id\."):
+        _manifest(tmp_path, "image_id\nx\n")
+
+
+def test_a_submission_and_the_competitions_table(tmp_path: Path) -> None:
+    table = read_predictions(_file(tmp_path, "md5hash,label\nx2,a\nx1,b\n"))
+    assert table.columns.tolist() == ["image_id", "predicted"]
+    answered = read_predictions(_file(tmp_path, "md5hash,label,predicted\nx2,a,b\nx1,b,b\n"))
+    assert answered["label"].tolist() == ["a", "b"]
+    text = "md5hash,fitzpatrick_scale,fitzpatrick_centaur,label\nx1,6,5,b\nx2,-1,,a\n"
+    joined = join_manifest(table, _manifest(tmp_path, text), ["fitzpatrick_centaur", "absent"])
+    assert joined["skin_tone"].tolist() == [-1, 6]
+    assert joined["fitzpatrick_centaur"].isna().tolist() == [True, False]
+    assert joined["label"].tolist() == ["a", "b"]
+    assert "absent" not in joined
+
+
+def test_a_file_without_predictions_is_no_submission(tmp_path: Path) -> None:
+    assert "missing column predicted" in _message(_file(tmp_path, "image_id,label\nx,a\n"))

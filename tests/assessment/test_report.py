@@ -55,6 +55,7 @@ def test_figures_equal_scikit_learn() -> None:
         "macro_f1": sk.f1_score(y, p, average="macro", zero_division=0),
         "accuracy": (y == p).mean(),
         "balanced_accuracy": np.mean(recalls),
+        "mcc": sk.matthews_corrcoef(y, p),
         "top_3_accuracy": (rank < 3).mean(),
         "log_loss": -np.log(probabilities[np.arange(300), index]).mean(),
     }
@@ -206,10 +207,13 @@ def test_refuses_training_rows_and_rows_without_labels() -> None:
 def test_says_what_is_left_out_or_looks_misspelt() -> None:
     table = _predictions()[["image_id", "label", "predicted"]]
     table["label"] = table["label"].where(table.index >= 10)
-    table["predicted"] = table["predicted"].replace("c", "C ")
-    notes = make_report(table, resamples=5)["notes"]
+    notes = make_report(table.replace({"predicted": {"c": "d"}}), resamples=5)["notes"]
     assert "10 rows without a label are not scored." in notes
-    assert any("Predicted but never a label" in note and "C " in note for note in notes)
+    assert any("Predicted but never a label" in note and "d" in note for note in notes)
+    with pytest.raises(UserError, match=r"(?s)spell conditions differently.*'C ' for 'c'"):
+        make_report(table.replace({"predicted": {"c": "C "}}), resamples=5)
+    with pytest.raises(UserError, match="no predicted condition is ever a label"):
+        make_report(table.assign(predicted="x"), resamples=5)
 
 
 def test_a_file_scores_as_the_array_it_came_from(tmp_path: Path) -> None:
@@ -278,3 +282,134 @@ def test_real_labels_and_tones_of_the_competition() -> None:
     ]
     assert report["overall"]["weighted_f1"]["value"] == 1
     assert "dermatofibroma" not in report["by_band"]["shared_conditions"]
+
+
+TREE = pd.DataFrame(
+    {
+        "label": ["a", "b", "c", "never"],
+        "nine_partition_label": ["one", "two", "two", "three"],
+        "three_partition_label": ["malignant", "benign", "benign", "malignant"],
+    }
+)
+
+
+def test_scores_up_the_tree_equal_scikit_learn() -> None:
+    table = _predictions()
+    report = make_report(table, TREE, resamples=30)
+    up = dict(zip(TREE["label"], TREE["three_partition_label"], strict=True))
+    y, p = table["label"].map(up), table["predicted"].map(up)
+    found = report["tree"]["three_partition_label"]
+    assert found["partitions"] == ["benign", "malignant"]
+    assert found["accuracy"]["value"] == pytest.approx((y == p).mean(), abs=1e-6)
+    assert found["macro_f1"]["value"] == pytest.approx(sk.f1_score(y, p, average="macro"), abs=1e-6)
+    risk = table["prob_a"].astype(float) + table["prob_never"].astype(float)
+    summed = np.where(risk > 1 - risk, "malignant", "benign")
+    assert found["summed_accuracy"]["value"] == pytest.approx((y == summed).mean(), abs=1e-6)
+    assert found["summed_log_loss"]["value"] == pytest.approx(
+        sk.log_loss(y == "malignant", risk.clip(0, 1)), abs=1e-5
+    )
+    assert set(report["tree"]["nine_partition_label"]["partitions"]) == {"one", "two", "three"}
+
+    ill, called = y == "malignant", p == "malignant"
+    told = report["malignant"]
+    assert told["sensitivity"]["value"] == pytest.approx(sk.recall_score(ill, called), abs=1e-6)
+    assert told["specificity"]["value"] == pytest.approx((~called)[~ill].mean(), abs=1e-6)
+    dark = table["skin_tone"].isin([5, 6])
+    band = next(band for band in told["by_band"] if band["group"] == "5-6")
+    assert band["n_malignant"] == (ill & dark).sum()
+    assert band["n_other"] == (~ill & dark).sum()
+    assert band["sensitivity"]["value"] == pytest.approx(called[ill & dark].mean(), abs=1e-6)
+    assert band["sensitivity"]["low"] <= band["sensitivity"]["value"]
+    assert set(told["compared"]) == {"sensitivity", "specificity"}
+
+
+def test_without_a_tree_there_are_no_scores_up_it() -> None:
+    report = make_report(_predictions(), resamples=5)
+    assert report["tree"] == {}
+    assert report["malignant"] is None
+    report = make_report(_predictions(), TREE[:2], resamples=5)
+    assert report["tree"] == {}
+    assert any("nine_partition_label is not scored" in note for note in report["notes"])
+
+
+def test_conditions_have_intervals_and_the_confusion_matrix_counts_photos() -> None:
+    table = _predictions()
+    report = make_report(table, resamples=100)
+    for row in report["per_class"]:
+        low, high = row["intervals"]["recall"]
+        if row["n"]:
+            assert low <= row["recall"] <= high
+        else:
+            assert low is None
+            assert row["n_predicted"] >= 10
+            assert row["intervals"]["precision"] == [0, 0]  # never right, which is known
+    expected = sk.confusion_matrix(table["label"], table["predicted"], labels=CLASSES)
+    assert report["confusion"] == expected.tolist()
+
+
+def test_by_another_column_is_as_by_tone() -> None:
+    table = _predictions()
+    table["fitzpatrick_centaur"] = table["skin_tone"].astype(str)
+    table["site"] = np.resize(["arm", "leg", None], len(table))
+    report = make_report(table, by=["fitzpatrick_centaur", "site"], resamples=30)
+    assert report["by"]["fitzpatrick_centaur"] == report["by_tone"]
+    assert report["by"]["fitzpatrick_centaur (band)"] == report["by_band"]
+    arm = report["by"]["site"]["groups"][0]
+    mask = table["site"] == "arm"
+    assert (arm["group"], arm["n"]) == ("arm", mask.sum())
+    right = (table["label"] == table["predicted"])[mask].mean()
+    assert arm["accuracy"]["value"] == pytest.approx(right, abs=1e-6)
+    assert "by site" in format_table(report)
+
+
+def test_parity_stands_beside_chance_and_says_what_it_cannot_tell() -> None:
+    table = _predictions()
+    parity = make_report(table, resamples=200)["by_band"]["parity"]
+    known = table[table["skin_tone"] > 0]
+    band = (known["skin_tone"] + 1) // 2
+    right = (known["label"] == known["predicted"]).groupby(band).mean()
+    assert parity["pqd"]["value"] == pytest.approx(right.min() / right.max(), abs=1e-6)
+    for entry in parity.values():
+        assert 0 <= entry["low"] <= entry["high"] <= 1
+        assert entry["by_chance"]["low"] <= entry["by_chance"]["median"]
+        words = "cannot tell it from chance" if entry["by_chance"]["share"] > 0.05 else "more than"
+        assert words in entry["conclusion"]
+    assert parity["dpm"]["conditions"] == 4
+    assert parity["eom"]["conditions"] == 3
+    rates = pd.crosstab(band, known["predicted"], normalize="index")
+    assert parity["demographic_parity_difference_worst"]["condition"] == str(
+        (rates.max() - rates.min()).idxmax()
+    )
+
+
+def test_parity_with_a_group_of_one_or_one_group() -> None:
+    table = _predictions(tones=(1, 2))
+    alone = make_report(table, resamples=20)["by_band"]["parity"]["pqd"]
+    assert (alone["value"], alone["by_chance"]) == (None, None)
+    assert "nothing to compare" in alone["conclusion"]
+    for few in (1, 8):
+        table.loc[: few - 1, "skin_tone"] = 6
+        small = make_report(table, resamples=20)["by_band"]["parity"]["pqd"]
+        assert small["value"] is not None
+        assert small["low"] is None
+        assert "nothing can be said" in small["conclusion"]
+
+
+def test_every_figure_of_the_report_is_explained() -> None:
+    report = make_report(_predictions(), TREE, resamples=10)
+    figures = {
+        *report["overall"],
+        *(name for name, value in report["by_band"]["groups"][0].items() if type(value) is dict),
+        *report["by_band"]["parity"],
+        "sensitivity",
+        "specificity",
+        "precision",
+        "recall",
+        "f1",
+    }
+    assert figures <= set(report["words"])
+    for word in report["words"].values():
+        assert word["name"]
+        assert word["meaning"].endswith(".")
+        assert word["good"] in ("up", "down", "equal")
+    assert report["notions"]["accuracy"] == report["words"]["accuracy"]["meaning"]
