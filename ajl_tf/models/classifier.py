@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ajl_tf.errors import UserError
@@ -57,6 +58,20 @@ def build_classifier(
     head = keras.Model(pooled_input, logits, name="head")
     model = keras.Model(base.input, head(pooled), name=f"{backbone}_classifier")
     return Classifier(model, features, head)
+
+
+def load_classifier(path: Path) -> keras.Model:
+    """Loads `Classifier.model` from the `.keras` file that its `save` wrote.
+
+    Raises:
+        OSError, ValueError, LookupError: The file is missing or damaged; so do the errors of
+            zipfile and zlib.
+    """
+    import keras
+
+    from ajl_tf.models.layers import OWN_LAYERS
+
+    return keras.saving.load_model(path, custom_objects=OWN_LAYERS, compile=False)
 
 
 def unfreeze(classifier: Classifier, depth: float | str) -> int:

