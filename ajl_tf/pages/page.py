@@ -1,0 +1,58 @@
+"""Renders a page: one HTML file with its style, script and images inside, that loads nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from ajl_tf.files import write_text
+from ajl_tf.pages import words
+
+_SCRIPT = "page.js"
+_FILTERS: tuple[Callable[..., Any], ...] = (
+    words.number,
+    words.percent,
+    words.fixed,
+    words.size,
+    words.plural,
+)
+
+
+def write_page(path: str | Path, template: str, context: Mapping[str, Any]) -> None:
+    """Writes a page, atomically, over one that exists.
+
+    Args:
+        path: The HTML file.
+        template: A file in `pages/templates` that extends `base.html`.
+        context: What the template names. Text is escaped wherever it appears; only `Markup`, such
+            as a figure of `pages.figures`, is taken as it is.
+
+    Raises:
+        jinja2.UndefinedError: The template names what the context does not have.
+    """
+    write_text(path, _environment().get_template(template).render(**context))
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("ajl_tf.pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update({function.__name__: function for function in _FILTERS})
+    # The page's policy lets only this script run, and nothing be fetched: even if a label got past
+    # the escaping, it could neither run nor tell anyone.
+    script = environment.get_template(_SCRIPT).render().strip()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    environment.globals.update(script=Markup(script), script_digest=digest)
+    return environment

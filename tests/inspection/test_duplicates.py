@@ -1,0 +1,137 @@
+"""Copies are found, and nothing else; a photo is looked at once; a bad file is said, not fatal."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from ajl_tf.dataset.manifest import read_manifest
+from ajl_tf.dataset.phantom import draw_set
+from ajl_tf.inspection import examination
+from ajl_tf.inspection.duplicates import find_duplicates
+from ajl_tf.inspection.grouping import group_duplicates
+from ajl_tf.inspection.survey import survey
+
+CHANGES = {
+    "re-encoded": lambda x: x,
+    "resized": lambda x: cv2.resize(x, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA),
+    "cropped": lambda x: x[: round(len(x) * 0.8), round(x.shape[1] * 0.2) :],
+    "mirrored": lambda x: x[:, ::-1],
+    "turned": lambda x: np.rot90(x),
+    "brightened": lambda x: np.clip(x * 1.3, 0, 255).astype(np.uint8),
+    "dimmed": lambda x: (x * 0.7).astype(np.uint8),
+    "marked": lambda x: cv2.putText(x.copy(), "(c) clinic", (20, 60), 0, 0.9, (255,) * 3, 2),
+}
+
+
+def saved(folder: Path, name: str, image: np.ndarray, quality: int = 80) -> dict[str, str]:
+    path = folder / f"{name}.jpg"
+    Image.fromarray(np.ascontiguousarray(image)).save(path, quality=quality)
+    return {"image_id": name, "path": str(path), "group_id": name}
+
+
+@pytest.fixture(scope="module")
+def originals(tmp_path_factory: pytest.TempPathFactory) -> list[np.ndarray]:
+    folder = draw_set(tmp_path_factory.mktemp("drawn"), 100, 256)
+    paths = read_manifest([folder])["path"].iloc[:16]
+    return [np.asarray(Image.open(path).convert("RGB")) for path in paths]
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_copies_are_found_and_nothing_else(
+    originals: list[np.ndarray], change: str, tmp_path: Path
+) -> None:
+    rows = []
+    for number, image in enumerate(originals[:8]):
+        rows.append(saved(tmp_path, f"{number}", image, 92))
+        rows.append(saved(tmp_path, f"{number} copy", CHANGES[change](image), 70))
+    rows += [saved(tmp_path, f"other {i}", image) for i, image in enumerate(originals[8:])]
+    pairs = find_duplicates(pd.DataFrame(rows), tmp_path / "cache")
+    found = set(zip(pairs["first"], pairs["second"], strict=True))
+    planted = {(f"{number}", f"{number} copy") for number in range(8)}
+    assert len(found & planted) >= 7
+    # Sixteen drawings are alike in style, never the same.
+    assert found <= planted
+    assert set(pairs["kind"]) == {"near"}
+    assert pairs["similarity"].between(0, 1).all()
+
+
+def test_identical_files_and_given_groups(originals: list[np.ndarray], tmp_path: Path) -> None:
+    rows = pd.DataFrame([saved(tmp_path, name, originals[0]) for name in ("b", "a")])
+    rows.loc[2] = saved(tmp_path, "c", originals[1])
+    rows.loc[3] = {**saved(tmp_path, "d", originals[2]), "group_id": "c"}
+    pairs = find_duplicates(rows, None)
+    assert pairs.to_dict("records") == [
+        {"first": "a", "second": "b", "kind": "identical", "similarity": 1.0, "change": ""}
+    ]
+    assert group_duplicates(rows, None)["group_id"].tolist() == ["a", "a", "c", "c"]
+
+
+def test_a_photo_is_looked_at_once(
+    originals: list[np.ndarray], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = pd.DataFrame([saved(tmp_path, str(i), x) for i, x in enumerate(originals[:4])])
+    cache = tmp_path / "cache"
+    seen, pairs = survey(rows, cache), find_duplicates(rows, cache)
+    decoded = []
+    open_photo = examination.open_photo
+    monkeypatch.setattr(
+        examination, "open_photo", lambda data: decoded.append(1) or open_photo(data)
+    )
+    pd.testing.assert_frame_equal(survey(rows, cache), seen)
+    pd.testing.assert_frame_equal(find_duplicates(rows, cache), pairs)
+    assert not decoded
+    saved(tmp_path, "1", originals[5])  # another photo under the old name
+    again = survey(rows, cache)
+    assert len(decoded) == 1
+    assert (again["digest"] != seen["digest"]).tolist() == [False, True, False, False]
+
+
+def test_sizes_and_unreadable_files(originals: list[np.ndarray], tmp_path: Path) -> None:
+    rows = pd.DataFrame(
+        [
+            saved(tmp_path, "good", originals[0][:100, :200]),
+            saved(tmp_path, "torn", originals[1]),
+            saved(tmp_path, "text", originals[2]),
+            saved(tmp_path, "gone", originals[3]),
+        ]
+    )
+    whole = (tmp_path / "torn.jpg").read_bytes()
+    (tmp_path / "torn.jpg").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "text.jpg").write_bytes(b"dear diary")
+    (tmp_path / "gone.jpg").unlink()
+    seen = survey(rows, None).set_index("image_id")
+    assert seen["readable"].tolist() == [True, False, False, False]
+    assert (seen.loc["good", "width"], seen.loc["good", "height"]) == (200, 100)
+    assert "damaged" in seen.loc["torn", "reason"]
+    assert "not a JPEG or PNG photo" in seen.loc["text", "reason"]
+    assert "cannot be read" in seen.loc["gone", "reason"]
+    assert seen.loc[["torn", "text", "gone"], "brightness"].isna().all()
+    assert find_duplicates(rows, None).empty
+
+
+def test_a_damaged_cache_is_set_aside(originals: list[np.ndarray], tmp_path: Path) -> None:
+    rows = pd.DataFrame([saved(tmp_path, "a", originals[0])])
+    cache = tmp_path / "cache"
+    seen = survey(rows, cache)
+    (file,) = cache.glob("*.sqlite")
+    file.write_bytes(b"not a database at all" * 100)
+    with pytest.warns(UserWarning, match="was damaged"):
+        pd.testing.assert_frame_equal(survey(rows, cache), seen)
+    assert len(list(cache.glob("*.damaged-*"))) == 1
+
+
+def test_a_turned_photo_has_the_size_that_a_viewer_shows(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    stream = io.BytesIO()
+    Image.new("RGB", (60, 40), "tan").save(stream, "JPEG", exif=exif)
+    (tmp_path / "a.jpg").write_bytes(stream.getvalue())
+    rows = pd.DataFrame([{"image_id": "a", "path": str(tmp_path / "a.jpg")}])
+    assert survey(rows, None).loc[0, ["width", "height"]].tolist() == [40, 60]
