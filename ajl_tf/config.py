@@ -24,12 +24,16 @@ class _Table(BaseModel):
 
 
 class Data(_Table):
-    """How a photo becomes the canvas that training, evaluation and serving share."""
+    """How a photo becomes the canvas that all share, and which photos are kept out of training."""
 
     # Pixels a side; None: 8/7 of the model's input, so that a random window has room to move in.
     canvas: Annotated[int, Field(ge=32, le=2048)] | None = None
     fit: Literal["cover", "contain"] = "cover"
     memory_limit_mb: Annotated[int, Field(ge=0)] = 4096  # canvases beyond it are kept on disk
+    # Photos that train nothing and are scored all the same (`dataset.drops`): a CSV with image_id
+    # and reason, relative to the working directory, and those whose column qc says one of these.
+    drop: Annotated[str, Field(min_length=1)] | None = None
+    drop_qc: Annotated[tuple[str, ...], Field(strict=False)] = ()
 
 
 class Split(_Table):

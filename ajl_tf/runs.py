@@ -19,12 +19,14 @@ import pandas as pd
 from ajl_tf import __version__
 from ajl_tf.config import Experiment
 from ajl_tf.config_file import load_experiment, to_toml
+from ajl_tf.dataset.drops import REASON, dropped
 from ajl_tf.errors import UserError
 from ajl_tf.files import write_text
 
 CONFIG, ENVIRONMENT, MANIFEST = "config.toml", "environment.json", "manifest.csv"
 PREDICTIONS, REPORT, MODEL = "predictions.csv", "report.json", "model.keras"
 HISTORY, RESULT = "history.jsonl", "result.json"
+DROPPED, LEAKS = "dropped.csv", "leaks.csv"
 _PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "scikit-learn", "pillow")
 
 
@@ -74,9 +76,18 @@ def environment(command: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def record_manifest(folder: Path, manifest: pd.DataFrame) -> None:
-    """Writes the manifest as used."""
+def record_manifest(folder: Path, manifest: pd.DataFrame) -> int:
+    """Writes the manifest as used, and each photo that it drops with the reason.
+
+    Returns:
+        How many are dropped. `dropped.csv` is there only if some are.
+    """
     write_text(folder / MANIFEST, manifest.to_csv(index=False))
+    gone = manifest[dropped(manifest)]
+    if len(gone):
+        reasons = gone[["image_id", REASON]].rename(columns={REASON: "reason"})
+        write_text(folder / DROPPED, reasons.to_csv(index=False))
+    return len(gone)
 
 
 def manifest_hash(manifest: pd.DataFrame) -> str:

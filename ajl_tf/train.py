@@ -10,68 +10,18 @@ from typing import TYPE_CHECKING
 
 from ajl_tf.errors import UserError, run_verb
 from ajl_tf.process import import_tensorflow
+from ajl_tf.train_options import check_options, command, parser
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from ajl_tf.config import Experiment
     from ajl_tf.training.members import Job
-
-FOLDERS = (
-    ("--runs", "experiments/runs", "where runs are put"),
-    ("--splits", "experiments/splits", "where splits are drawn to, and read from"),
-    ("--saved-models", "saved_models", "where SavedModels are put"),
-    ("--cache", "data/.cache", "for decoded photos beyond data.memory_limit_mb"),
-)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m ajl_tf.train", description=__doc__)
-    parser.add_argument("experiment", nargs="?", type=Path, help="an experiments/<name>.toml")
-    parser.add_argument(
-        "--data",
-        action="append",
-        type=Path,
-        metavar="PATH",
-        help="the competition's folder or zip, or a CSV with image_id, path, label and perhaps "
-        "skin_tone; may be given several times (default: data/)",
-    )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="TABLE.KEY=VALUE",
-        help="changes one value of the experiment, e.g. phases.fine_tuning.epochs=3",
-    )
-    parser.add_argument(
-        "--folds", type=int, metavar="K", help="train K folds and score every row out of fold"
-    )
-    parser.add_argument(
-        "--fold", type=int, metavar="I", help="train only this fold, counted from 0; see --merge"
-    )
-    parser.add_argument(
-        "--merge",
-        nargs="+",
-        type=Path,
-        metavar="RUN",
-        help="put runs that hold single folds of one experiment together into one",
-    )
-    parser.add_argument(
-        "--refit",
-        action="store_true",
-        help="after the folds, train on all rows for as many epochs; that model is exported",
-    )
-    parser.add_argument("--name", help="name of the run and the SavedModel (default: the file's)")
-    for option, folder, holds in FOLDERS:
-        holds += " (default: %(default)s)"
-        parser.add_argument(option, type=Path, default=Path(folder), metavar="DIR", help=holds)
-    parser.add_argument(
-        "--list-backbones", action="store_true", help="show the backbones and where weights are"
-    )
-    return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the verb."""
-    arguments = _parser().parse_args(argv)
+    arguments = parser(__doc__).parse_args(argv)
     if arguments.list_backbones:
         from ajl_tf.models.backbones import backbone_table
 
@@ -85,16 +35,19 @@ def main(argv: Sequence[str] | None = None) -> int:
             "python -m ajl_tf.train experiments/efficientnet_lite0.toml --data data/"
         )
     experiment = _experiment(arguments)
-    _check_flags(arguments, experiment)
+    check_options(arguments, experiment)
     import_tensorflow()
-    from ajl_tf.runs import create_run, record_manifest
+    from ajl_tf.runs import DROPPED, create_run, record_manifest
     from ajl_tf.training import members
 
     job = _prepare(experiment, arguments)
     folds = sorted(job.manifest["fold"].unique()) if "fold" in job.manifest else []
-    run = create_run(experiment, arguments.runs, _command(arguments))
-    record_manifest(run, job.manifest)
+    run = create_run(experiment, arguments.runs, command(arguments))
+    gone = record_manifest(run, job.manifest)
     print(f"run: {run}")
+    if gone:
+        print(f"{gone:,} photos are dropped: they train nothing, see {run / DROPPED}")
+    _tell_leaks(run, job.manifest)
     if not folds:
         members.train_holdout(job, run)
         return _finish(run, experiment, [run], arguments.saved_models)
@@ -133,30 +86,23 @@ def _experiment(arguments: argparse.Namespace) -> Experiment:
     return experiment
 
 
-def _command(arguments: argparse.Namespace) -> list[str]:
-    """What decides the result, without the folders of one machine."""
-    command = ["python", "-m", "ajl_tf.train", str(arguments.experiment)]
-    for change in arguments.set:
-        command += ["--set", change]
-    for flag in ("folds", "fold", "name"):
-        value = getattr(arguments, flag)
-        command += [] if value is None else [f"--{flag}", str(value)]
-    return [*command, "--refit"] if arguments.refit else command
-
-
 def _prepare(experiment: Experiment, arguments: argparse.Namespace) -> Job:
     """Reads everything that can be wrong before anything is trained or written but the split."""
     from ajl_tf.dataset.canvases import load_canvases
+    from ajl_tf.dataset.drops import mark_dropped
     from ajl_tf.dataset.manifest import labelled, read_manifest
     from ajl_tf.dataset.splits import load_or_make_split
+    from ajl_tf.inspection.grouping import group_duplicates
     from ajl_tf.runs import manifest_hash
     from ajl_tf.training.members import Job, check_split
 
-    manifest = labelled(read_manifest(arguments.data or [Path("data")]))
+    manifest = group_duplicates(read_manifest(arguments.data or [Path("data")]), arguments.cache)
+    manifest = labelled(manifest)
     scheme = experiment.split.scheme
     name = f"{experiment.split.name}_{scheme.replace('/', '-').replace(' ', '-')}"
     split = load_or_make_split(arguments.splits, name, manifest, scheme, experiment.split.seed)
     manifest = manifest.drop(columns=["split", "fold"], errors="ignore").merge(split, on="image_id")
+    manifest = mark_dropped(manifest, experiment.data.drop, experiment.data.drop_qc)
     check_split(manifest)
     canvases = load_canvases(
         manifest["path"].tolist(),
@@ -168,29 +114,22 @@ def _prepare(experiment: Experiment, arguments: argparse.Namespace) -> Job:
     return Job(experiment, manifest, canvases, manifest_hash(manifest))
 
 
-def _check_flags(arguments: argparse.Namespace, experiment: Experiment) -> None:
-    from ajl_tf.dataset.splits import parse_scheme
+def _tell_leaks(run: Path, manifest: pd.DataFrame) -> None:
+    """Says and records which copies a split that was not drawn here puts on two sides."""
+    from ajl_tf.files import write_text
+    from ajl_tf.inspection.leaks import find_leaks, leak_statement
+    from ajl_tf.runs import LEAKS
 
-    column, shares = parse_scheme(experiment.split.scheme)
-    folds = len(shares) if column == "fold" else 0
-    if (arguments.fold is not None or arguments.refit) and not folds:
-        raise UserError(
-            "--fold and --refit go with folds; this experiment's split is "
-            f"{experiment.split.scheme!r}. Add --folds 5, or set split.scheme."
-        )
-    if arguments.fold is not None and not 0 <= arguments.fold < folds:
-        raise UserError(f"--fold must be 0 to {folds - 1}. Received: {arguments.fold}")
-    if arguments.fold is not None and arguments.refit:
-        raise UserError(
-            "--refit needs all folds. Train them, then: python -m ajl_tf.train --merge RUN RUN … "
-            "--refit"
-        )
-    watching = [phase.name for phase in experiment.phases if phase.schedule == "plateau"]
-    if arguments.refit and watching:
-        raise UserError(
-            "--refit trains on all rows, which leaves schedule = 'plateau' nothing to watch "
-            f"(phases: {', '.join(watching)}). Choose constant, cosine or step."
-        )
+    leaks = find_leaks(manifest)
+    if leaks.empty:
+        return
+    write_text(run / LEAKS, leaks.to_csv(index=False))
+    print(
+        f"warning: the split leaks. {leak_statement(leaks, manifest)} A network knows copies of "
+        "what it trained on, so that its scores flatter; the report gives them without such photos "
+        f"too. See {run / LEAKS}, or set another split.name to draw a split without leaks.",
+        file=sys.stderr,
+    )
 
 
 def _merge(arguments: argparse.Namespace) -> int:
@@ -203,7 +142,7 @@ def _merge(arguments: argparse.Namespace) -> int:
     from ajl_tf.runs import open_run
 
     experiment = open_run(arguments.merge[0])[1]
-    _check_flags(arguments, experiment)
+    check_options(arguments, experiment)
     import_tensorflow()
     from ajl_tf.training import members
     from ajl_tf.training.merging import merge_runs
@@ -221,16 +160,16 @@ def _merge(arguments: argparse.Namespace) -> int:
 
 def _finish(run: Path, experiment: Experiment, folders: list[Path], saved_models: Path) -> int:
     """Scores the run's predictions, exports its SavedModel and says where everything is."""
-    from ajl_tf.assessment.predictions import write_predictions
+    from ajl_tf.assessment.predictions import read_manifest_columns, write_predictions
     from ajl_tf.assessment.report import format_table, make_report
-    from ajl_tf.runs import PREDICTIONS, REPORT, write_json
+    from ajl_tf.runs import MANIFEST, PREDICTIONS, REPORT, write_json
     from ajl_tf.serving.export import export_run
     from ajl_tf.training.members import merged_predictions
 
     predictions = merged_predictions(folders)
     if folders != [run]:
         write_predictions(run / PREDICTIONS, predictions)
-    report = make_report(predictions)
+    report = make_report(predictions, read_manifest_columns(run / MANIFEST))
     write_json(run / REPORT, report)
     version = export_run(run, saved_models)
     print(f"\n{format_table(report)}\n")

@@ -27,18 +27,20 @@ ORDER = (
     "files",
     "progress",
     "assessment",
+    "pages",
     "dataset",
     "models",
+    "inspection",
     "config",
     "config_file",
     "runs",
-    "inspection",
     "training",
     "explanation",
     "serving",
+    "train_options",
 )
-# Assessment is a leaf, so that it can score any predictions.csv.
-LEAF = {"assessment": {"errors", "files"}}
+# Leaves: assessment can score any predictions.csv, pages can show anything.
+LEAF = {"assessment": {"errors", "files"}, "pages": {"errors", "files"}}
 # Written with Keras alone, so that another backend can run the same models.
 WITHOUT_TENSORFLOW = ("assessment", "models", "config", "config_file", "training.augment")
 HEAVY = ("tensorflow", "keras")

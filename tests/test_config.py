@@ -32,6 +32,8 @@ OTHER = {
     "data.canvas": 300,
     "data.fit": "contain",
     "data.memory_limit_mb": 1,
+    "data.drop": "drop.csv",
+    "data.drop_qc": '["3 Wrongly labelled"]',
     "split.name": "other",
     "split.scheme": "80/20",
     "split.seed": 1,
@@ -125,6 +127,8 @@ def test_every_experiment_of_the_repository_loads(path: Path) -> None:
         ("phases.0.unfreeze=true", "phases.0.unfreeze: must be a share of the depth from 0 to 1"),
         ("training.keep=first", "training.keep: Input should be 'best' or 'last'"),
         ("name=a/b", "name: String should match pattern"),
+        ("data.drop=''", "data.drop: String should have at least 1 character"),
+        ("data.drop_qc=3 Wrongly labelled", "data.drop_qc: must be an array"),
         ("augment.zoom=[1.0, 0.5]", "zoom must be [smallest, largest]. Received: [1.0, 0.5]"),
         ("data.canvas=100", "data.canvas (100) must be at least the model's input size (224)"),
         ("phases.0.name=fine_tuning", "phases need different names"),
@@ -291,7 +295,10 @@ TABLES = st.fixed_dictionaries(
     },
     optional={
         "seed": st.integers(0, 2**31 - 1),
-        "data": st.fixed_dictionaries({"canvas": st.integers(600, 2048) | st.none()}),
+        "data": st.fixed_dictionaries(
+            {"canvas": st.integers(600, 2048) | st.none()},
+            optional={"drop": TEXTS.filter(bool), "drop_qc": st.lists(TEXTS, max_size=2)},
+        ),
         "split": st.fixed_dictionaries({"scheme": TEXTS, "seed": st.integers()}),
         "augment": st.fixed_dictionaries(
             {}, optional={"zoom": st.tuples(floats(0, 1), floats(1, 9)), "hue": floats(0, 180)}

@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -20,7 +21,7 @@ import pytest
 import tensorflow as tf
 from sklearn.metrics import f1_score, log_loss, recall_score
 
-from ajl_tf import train
+from ajl_tf import evaluate, train
 from ajl_tf.assessment.predictions import read_predictions
 from ajl_tf.errors import UserError, run_verb
 from ajl_tf.runs import read_json
@@ -131,6 +132,16 @@ def test_the_run_folder_holds_all_that_the_run_was(holdout: Path, drawn_set: Pat
     assert (result["train"], result["validation"]) == (counts["train"], counts["validation"])
     report = read_json(holdout / "report.json")
     assert report["n"] == counts["test"]
+    assert report["twins"]["n"] == 0  # known from the manifest, and none: groups are not divided
+
+
+def test_evaluate_gives_the_report_that_train_gave(
+    holdout: Path, folds: Path, tmp_path: Path
+) -> None:
+    for run in (holdout, folds):
+        assert evaluate.main([str(run), "--out", str(tmp_path / run.name)]) == 0
+        again = tmp_path / run.name / "report.json"
+        assert again.read_bytes() == (run / "report.json").read_bytes()
 
 
 def test_predictions_are_of_the_rows_that_did_not_train(holdout: Path) -> None:
@@ -360,6 +371,133 @@ def test_the_scored_fold_neither_trains_nor_selects(
         assert [rows.class_names[label] for label in rows.labels] == manifest["label"].tolist()
 
 
+def test_dropped_photos_train_nothing_and_are_scored_all_the_same(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from ajl_tf.config_file import load_experiment
+
+    seen = []
+
+    def fit(classifier: object, rows: Any, *_: object, **__: object) -> list[int]:
+        seen.append({*rows.train, *rows.validation})
+        return [1, 1]
+
+    monkeypatch.setattr(members, "fit", fit)
+    (tmp_path / "it.toml").write_text(EXPERIMENT)
+    n, gone = 60, {0, 1, 30, 31}
+    manifest = pd.DataFrame(
+        {
+            "image_id": [f"id{i:02}" for i in range(n)],
+            "label": [f"label {i % 3}" for i in range(n)],
+            "skin_tone": 1,
+            "group_id": [f"id{i:02}" for i in range(n)],
+            "drop_reason": ["dark" if i in gone else None for i in range(n)],
+        }
+    )
+    canvases = np.zeros((n, 37, 37, 3), np.uint8)
+    parts = np.array(["train", "validation", "test"])[np.arange(n) // 20]
+    fold = np.arange(n) // 30
+
+    def job(scheme: str, **columns: object) -> members.Job:
+        experiment = load_experiment(tmp_path / "it.toml", [f"split.scheme={scheme}"])
+        return members.Job(experiment, manifest.assign(**columns), canvases, "hash")
+
+    members.train_holdout(job("34/33/33", split=parts), tmp_path / "holdout")
+    assert seen.pop() == set(range(40)) - {0, 1}  # 30 and 31 validate, for they are scored
+    held_out = read_predictions(tmp_path / "holdout" / "predictions.csv")
+    assert held_out["image_id"].tolist() == manifest["image_id"][20:].tolist()
+    in_folds = job("2 folds", fold=fold)
+    members.train_fold(in_folds, tmp_path / "fold_0", 0)
+    assert seen.pop() == set(range(30, 60)) - gone
+    scored = read_predictions(tmp_path / "fold_0" / "predictions.csv")
+    assert scored["image_id"].tolist() == manifest["image_id"][:30].tolist()
+    members.train_refit(in_folds, tmp_path / "refit", [tmp_path / "fold_0"])
+    assert seen.pop() == set(range(60)) - gone
+
+    only = manifest.assign(
+        fold=fold, label=["rare" if i in (0, 1, 50) else "acne" for i in range(n)]
+    )
+    with pytest.raises(UserError, match="rare: all of its photos are in fold 1 or dropped"):
+        members.check_split(only)
+
+
+def test_a_run_records_which_photos_it_dropped_and_why(
+    root: Path,
+    drawn_set: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(members, "train_holdout", lambda job, run: None)
+    monkeypatch.setattr(train, "_finish", lambda *_: 0)
+    photos = pd.read_csv(drawn_set / "train.csv", dtype=str)
+    flagged = photos.loc[photos["qc"] == "1 Diagnostic", "md5hash"].tolist()
+    shoe = photos.loc[photos["qc"].isna(), "md5hash"].iloc[0]
+    (tmp_path / "drop.csv").write_text(f"image_id,reason\n{shoe},a shoe\n")
+    arguments = [str(root / "it.toml"), "--data", str(drawn_set), *places(tmp_path)]
+    drop = ["--set", f"data.drop={tmp_path / 'drop.csv'}", "--set", 'data.drop_qc=["1 Diagnostic"]']
+
+    assert train.main(arguments) == 0
+    assert "dropped" not in capsys.readouterr().out
+    assert train.main([*arguments, *drop]) == 0
+    said = capsys.readouterr().out
+    assert f"{len(flagged) + 1} photos are dropped: they train nothing" in said
+    plain, dropping = sorted((tmp_path / "runs").iterdir(), key=lambda run: run.stat().st_mtime_ns)
+    assert not (plain / "dropped.csv").exists()
+    recorded = pd.read_csv(dropping / "dropped.csv").set_index("image_id")["reason"].to_dict()
+    assert recorded == {shoe: "a shoe", **dict.fromkeys(flagged, "qc: 1 Diagnostic")}
+    assert flagged
+    # The shared split is the same, and every photo is in the manifest still.
+    columns = ["image_id", "split"]
+    manifests = [pd.read_csv(run / "manifest.csv") for run in (plain, dropping)]
+    pd.testing.assert_frame_equal(*(manifest[columns] for manifest in manifests))
+    again = dropping / "dropped.csv"  # which is a table of the form that data.drop takes
+    assert train.main([*arguments, "--set", f"data.drop={again}"]) == 0
+
+
+def test_a_split_that_leaks_is_used_with_a_warning_and_a_list(
+    root: Path,
+    drawn_set: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(members, "train_holdout", lambda job, run: None)
+    monkeypatch.setattr(train, "_finish", lambda *_: 0)
+    arguments = [str(root / "it.toml"), "--data", str(drawn_set), *places(tmp_path)]
+    assert train.main(arguments) == 0
+    assert "leak" not in capsys.readouterr().err
+    (clean,) = (tmp_path / "runs").iterdir()
+    assert not (clean / "leaks.csv").exists()
+
+    manifest = pd.read_csv(clean / "manifest.csv", dtype=str)
+    sizes = manifest["group_id"].value_counts()
+    one, two, *_ = manifest.loc[manifest["group_id"] == sizes.index[0], "image_id"]
+    split = manifest[["image_id", "split"]]
+    sides = {one: "train", two: "validation"}
+    split = split.assign(split=split["image_id"].map(sides).fillna(split["split"]))
+    split.to_csv(tmp_path / "splits/leaky_60-20-20.csv", index=False)
+    assert train.main([*arguments, "--set", 'split.name="leaky"']) == 0
+    said = capsys.readouterr().err
+    assert "warning: the split leaks. 1 group stands on more than one side" in said
+    (leaky,) = set((tmp_path / "runs").iterdir()) - {clean}
+    leaks = pd.read_csv(leaky / "leaks.csv")
+    assert {one, two} <= set(leaks["image_id"])
+    assert set(leaks["group_id"]) == {sizes.index[0]}
+    assert str(leaky / "leaks.csv") in said
+
+
+def test_a_merged_run_keeps_the_record_of_dropped_photos(apart: list[Path], tmp_path: Path) -> None:
+    from ajl_tf.training.merging import merge_runs
+
+    runs = [shutil.copytree(run, tmp_path / run.name) for run in apart]
+    assert not (merge_runs(runs, tmp_path / "runs")[0] / "dropped.csv").exists()
+    for run in runs:
+        (run / "dropped.csv").write_text("image_id,reason\nx,dark\n")
+    merged = merge_runs(runs, tmp_path / "runs")[0]
+    assert (merged / "dropped.csv").read_text() == "image_id,reason\nx,dark\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -367,6 +505,7 @@ def test_the_scored_fold_neither_trains_nor_selects(
         (["nowhere.toml"], "no experiment file nowhere.toml"),
         (["{it}", "--data", "nowhere"], "nowhere"),
         (["{it}", "--set", "training.batch=3"], "training.batch: unknown key"),
+        (["{it}", "--data", "{data}", "--set", "data.drop=none.csv"], "none.csv does not exist"),
         (["{it}", "--set", "split.scheme=80/30"], "split.scheme '80/30' is no scheme"),
         (["{it}", "--folds", "1"], "split.scheme '1 folds' is no scheme"),
         (["{it}", "--folds", "3", "--fold", "3"], "--fold must be 0 to 2. Received: 3"),

@@ -99,7 +99,9 @@ def load_or_make_split(
 ) -> pd.DataFrame:
     """Reads the split `<folder>/<name>.csv`, or draws and writes it where there is none.
 
-    A split that exists is never drawn again, whatever the seed; it must fit the manifest.
+    A split that exists is never drawn again, whatever the seed; it must fit the manifest. One that
+    divides groups is read as it is, so that scores on another's split can be compared: whoever
+    uses it looks for its leaks (`inspection.leaks`).
 
     Returns:
         As `make_split`.
@@ -138,10 +140,7 @@ def _read_split(path: Path, manifest: pd.DataFrame, scheme: str) -> pd.DataFrame
     if not problems:
         split = table.sort_values("image_id", ignore_index=True)[["image_id", column]]
         split = split.astype({column: np.int64}) if column == "fold" else split
-        problems = [
-            *_share_problems(path, split[column], scheme, rows),
-            *_divided_groups(path, split[column], rows),
-        ]
+        problems = _share_problems(path, split[column], scheme, rows)
     if problems:
         raise UserError(
             f"The split {path} does not fit this experiment:\n{listed(problems)}\n"
@@ -192,15 +191,3 @@ def _share_problems(path: Path, values: pd.Series, scheme: str, rows: pd.DataFra
         return []
     sizes = ", ".join(f"{name}: {size:,}" for name, size in zip(names, held, strict=True))
     return [f'{path} holds {sizes} photos, which is not "{scheme}".']
-
-
-def _divided_groups(path: Path, values: pd.Series, rows: pd.DataFrame) -> list[str]:
-    sides = pd.DataFrame({"group_id": rows["group_id"], "side": values, "id": rows["image_id"]})
-    divided = sides.groupby("group_id")["side"].nunique().loc[lambda count: count > 1].index
-    texts = [
-        "divides a group, photos of which belong together: "
-        + ", ".join(f"{row.id!r} in {row.side}" for row in members.itertuples())
-        + "."
-        for _, members in sides[sides["group_id"].isin(divided)].groupby("group_id")
-    ]
-    return told(path, {"divided groups": texts})

@@ -31,6 +31,8 @@ def read_table(path: Path) -> tuple[pd.DataFrame, list[str]]:
         return _parse(path, text)
     except FileNotFoundError:
         return pd.DataFrame(), [f"{path} does not exist. Check the path."]
+    except IsADirectoryError:
+        return pd.DataFrame(), [f"{path} is a folder. Name a CSV file."]
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         what = f"line {line} is not UTF-8 (byte 0x{error.object[error.start]:02x})"

@@ -14,6 +14,7 @@ import pandas as pd
 
 from ajl_tf.assessment.predictions import make_predictions, read_predictions, write_predictions
 from ajl_tf.config import Experiment
+from ajl_tf.dataset.drops import dropped
 from ajl_tf.dataset.splits import inner_split
 from ajl_tf.errors import UserError, listed
 from ajl_tf.files import atomic_path
@@ -31,7 +32,7 @@ class Job:
 
     Attributes:
         experiment: Resolved.
-        manifest: Labelled rows with `split` or `fold`.
+        manifest: Labelled rows with `split` or `fold`, and perhaps `drop_reason`.
         canvases: uint8 `(N, C, C, 3)`, in the manifest's order.
         data_hash: Of the manifest, see `runs.manifest_hash`.
     """
@@ -56,16 +57,18 @@ def check_split(manifest: pd.DataFrame) -> None:
     """Refuses a split that leaves a condition nothing to train on, before anything is trained.
 
     Raises:
-        UserError: Each such condition, with the part that holds all of its photos.
+        UserError: Each such condition, with the part that holds all of its photos (but for dropped
+            ones, which train nothing).
     """
+    gone = dropped(manifest)
     if "fold" in manifest:
         parts = {f"fold {fold}": manifest["fold"] == fold for fold in manifest["fold"].unique()}
     else:
         parts = {"validation and test": manifest["split"] != "train"}
     problems = [
-        f"{label}: all of its photos are in {part}"
+        f"{label}: all of its photos are in {part}" + (" or dropped" if gone.any() else "")
         for part, held_out in sorted(parts.items())
-        for label in sorted(set(manifest["label"]) - set(manifest["label"][~held_out]))
+        for label in sorted(set(manifest["label"]) - set(manifest["label"][~held_out & ~gone]))
     ]
     if problems:
         raise UserError(
@@ -80,8 +83,9 @@ def train_holdout(job: Job, folder: Path) -> None:
     Writes into `folder` what `fitting.fit` writes, the model, its predictions and a result.
     """
     split = job.manifest["split"].to_numpy()
-    train, validation = (np.flatnonzero(split == part) for part in ("train", "validation"))
-    _train(job, folder, train, validation, np.flatnonzero(split != "train"))
+    train = np.flatnonzero((split == "train") & ~dropped(job.manifest))
+    validation, scored = np.flatnonzero(split == "validation"), np.flatnonzero(split != "train")
+    _train(job, folder, train, validation, scored)
 
 
 def train_fold(job: Job, folder: Path, fold: int) -> None:
@@ -90,7 +94,8 @@ def train_fold(job: Job, folder: Path, fold: int) -> None:
     Where the best epoch is kept, it is chosen on rows held out of the training folds.
     """
     scored = job.manifest["fold"].to_numpy() == fold
-    train, validation = np.flatnonzero(~scored), np.empty(0, np.int64)
+    train = np.flatnonzero(~scored & ~dropped(job.manifest))
+    validation = np.empty(0, np.int64)
     if job.experiment.training.keep == "best":
         held_out = inner_split(
             job.manifest.iloc[train], job.experiment.training.inner_validation, job.experiment.seed
@@ -100,7 +105,7 @@ def train_fold(job: Job, folder: Path, fold: int) -> None:
 
 
 def train_refit(job: Job, folder: Path, folds: Sequence[Path]) -> None:
-    """Trains on all rows; each phase takes the median of the epochs that the folds kept of it.
+    """Trains on all rows but dropped ones; each phase for the median of the folds' kept epochs.
 
     Nothing is left to watch or to score.
     """
@@ -109,7 +114,7 @@ def train_refit(job: Job, folder: Path, folds: Sequence[Path]) -> None:
         round(statistics.median(by_phase[phase.name] for by_phase in kept))
         for phase in job.experiment.phases
     ]
-    everything = np.arange(len(job.manifest))
+    everything = np.flatnonzero(~dropped(job.manifest))
     nothing = np.empty(0, np.int64)
     _train(job, folder, everything, nothing, nothing, epochs)
 

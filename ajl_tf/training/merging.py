@@ -9,7 +9,17 @@ from pathlib import Path
 from ajl_tf.config import Experiment
 from ajl_tf.dataset.splits import parse_scheme
 from ajl_tf.errors import UserError, listed
-from ajl_tf.runs import ENVIRONMENT, MANIFEST, RESULT, create_run, open_run, read_json, write_json
+from ajl_tf.runs import (
+    DROPPED,
+    ENVIRONMENT,
+    LEAKS,
+    MANIFEST,
+    RESULT,
+    create_run,
+    open_run,
+    read_json,
+    write_json,
+)
 from ajl_tf.training.members import fold_name
 
 
@@ -61,7 +71,9 @@ def merge_runs(
     run = create_run(
         experiment, runs, ["python", "-m", "ajl_tf.train", "--merge", *(p.name for p in paths)]
     )
-    shutil.copyfile(opened[0][0] / MANIFEST, run / MANIFEST)
+    for name in (MANIFEST, DROPPED, LEAKS):
+        if (opened[0][0] / name).is_file():
+            shutil.copyfile(opened[0][0] / name, run / name)
     for fold, part in found.items():
         shutil.copytree(part, run / fold_name(fold))
     # The merge may be made elsewhere and later; the scores come from where the folds were trained.
