@@ -57,8 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     for row in planted[~planted["found"]].itertuples():
         print(f"  missed: {row.original} {row.kind} ({row.strength})")
-    for first, second in false:
-        print(f"  false: {first} {second}")
+    told = {row.image_id: f"{row.kind} ({row.strength})" for row in planted.itertuples()}
+    for pair in false:
+        print("  false:", *(f"{name} {told.get(name, 'as it is')}" for name in pair))
     return 0
 
 

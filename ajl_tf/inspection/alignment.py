@@ -149,8 +149,8 @@ def _refined(matches: _Matches, start: Bools, wide: Bools) -> tuple[Matrix, int]
 
 
 def _affine(source: Matrix, target: Matrix) -> Matrix:
-    solution: Matrix = np.linalg.lstsq(source.T, target.T, rcond=None)[0].T.astype(np.float64)
-    return solution
+    solution = np.linalg.lstsq(source.T, target.T, rcond=None)[0]
+    return np.asarray(solution.T, np.float64)
 
 
 def _similar(source: Matrix, target: Matrix) -> Matrix:

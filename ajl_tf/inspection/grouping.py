@@ -11,19 +11,17 @@ from ajl_tf.inspection.duplicates import find_duplicates
 
 
 def group_duplicates(manifest: pd.DataFrame, cache: Path | None) -> pd.DataFrame:
-    """Joins photos that are copies of one another, and the groups that they stand in.
+    """Puts photos that are one, and all that are linked through them, into one group.
 
     Args:
-        manifest: As `dataset.manifest.read_manifest` gives it; its `group_id` is honoured.
-        cache: Folder of what is known of photos already; None keeps nothing.
+        manifest: From `dataset.manifest.read_manifest`; rows that share a `group_id` stay together.
+        cache: Folder where fingerprints are kept, by each photo's content; None keeps nothing.
 
     Returns:
         The manifest with `group_id`: the smallest image_id among all that are linked.
     """
     pairs = find_duplicates(manifest, cache)
-    given = [
-        [image_id, group]
-        for image_id, group in zip(manifest["image_id"], manifest["group_id"], strict=True)
-    ]
-    clusters = given + pairs[["first", "second"]].to_numpy().tolist()
-    return manifest.assign(group_id=merge_groups(manifest["image_id"].tolist(), clusters))
+    given = manifest.groupby("group_id")["image_id"].agg(list).tolist()
+    found = pairs[["first", "second"]].to_numpy().tolist()
+    groups = merge_groups(manifest["image_id"].tolist(), [*given, *found])
+    return manifest.assign(group_id=groups)

@@ -22,6 +22,8 @@ from ajl_tf.inspection.work import SlowProgress, in_threads
 _MANY_POINTS, _SIMILAR = 8, 0.8
 _FEW_POINTS, _MUCH_DETAIL, _MOST_SQUEEZE = 5, 0.8, 1.1
 _SOME_DETAIL = 0.6  # for photos that also look alike as a whole
+# Less than this of one photo in the other is a logo that both have, unless very many points agree.
+_LEAST_SHARED, _VERY_MANY_POINTS = 0.25, 12
 _AT_ONCE = 128  # photos or pairs whose fingerprints are read together
 
 
@@ -83,6 +85,8 @@ def find_pairs(digests: Sequence[bytes], store: Store) -> list[Pair]:
 
 def is_copy(alignment: Alignment) -> bool:
     """Whether so many points and pixels agree that it is one photo."""
+    if min(alignment.likeness.covered) < _LEAST_SHARED and alignment.points < _VERY_MANY_POINTS:
+        return False
     if alignment.points >= _MANY_POINTS:
         return alignment.likeness.similarity >= _SIMILAR
     if alignment.points >= _FEW_POINTS:

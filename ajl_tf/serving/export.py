@@ -11,6 +11,7 @@ import keras
 
 from ajl_tf.config import Experiment
 from ajl_tf.errors import UserError
+from ajl_tf.models.classifier import load_classifier
 from ajl_tf.runs import MODEL, REPORT, RESULT, open_run, read_json
 from ajl_tf.serving.card import model_card
 from ajl_tf.serving.savedmodel import Member, Server, save
@@ -61,7 +62,7 @@ def member_folders(run: Path) -> list[Path]:
 
 def _network(path: Path) -> keras.Model:
     try:
-        return keras.saving.load_model(path, compile=False)
+        return load_classifier(path)
     except (OSError, ValueError, LookupError, zipfile.BadZipFile, zlib.error) as error:
         reason = " ".join(str(error).split())
         raise UserError(
