@@ -14,18 +14,10 @@ import tensorflow as tf
 
 from ajl_tf.dataset.exif import orientation, upright
 from ajl_tf.dataset.headers import jpeg_header, png_header
+from ajl_tf.dataset.refusals import MAX_PIXELS, NOT_A_PHOTO, TOO_LARGE, UNKNOWN_INKS
 
 Fit = Literal["cover", "contain"]
 PAD = 0  # black, as a viewer shows around a photo that does not fill the screen
-# Decoded, a pixel takes three bytes or more: a file of some kilobytes can ask for all the memory
-# there is. Phones make up to 108 million.
-MAX_PIXELS = 120_000_000
-NOT_A_PHOTO = "not a JPEG or PNG photo"
-TOO_LARGE = f"more than {MAX_PIXELS // 10**6} million pixels; make it smaller"
-UNKNOWN_INKS = (
-    "a CMYK JPEG without the Adobe marker, which does not say whether its inks are inverted; "
-    "convert it to RGB"
-)
 # Free of quotation marks, which TensorFlow escapes in its messages.
 REFUSALS = (NOT_A_PHOTO, TOO_LARGE, UNKNOWN_INKS)
 

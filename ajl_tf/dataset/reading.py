@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ajl_tf.dataset.images import NOT_A_PHOTO, REFUSALS
+from ajl_tf.dataset.images import REFUSALS
+from ajl_tf.dataset.refusals import DAMAGED, NOT_A_PHOTO, unlike_a_photo
 
 Preprocess = Callable[[tf.Tensor], tf.Tensor]
 
@@ -63,26 +64,7 @@ def _read(path: Path, preprocess: Preprocess) -> np.ndarray | str:
     return array
 
 
-_FORMATS = (
-    (b"GIF8", 0, "a GIF"),
-    (b"BM", 0, "a BMP"),
-    (b"WEBP", 8, "a WebP"),
-    (b"ftyphei", 4, "a HEIC"),
-    (b"ftyphev", 4, "a HEIC"),
-    (b"ftypmif", 4, "a HEIC"),
-    (b"ftypavif", 4, "an AVIF"),
-    (b"II*\0", 0, "a TIFF"),
-    (b"MM\0*", 0, "a TIFF"),
-    (b"%PDF", 0, "a PDF"),
-)
-
-
 def _reason(data: bytes, error: tf.errors.OpError) -> str:
-    for magic, at, name in _FORMATS:
-        if data[at : at + len(magic)] == magic:
-            return f"{name} file; convert it to JPEG or PNG"
-    for refusal in REFUSALS:
-        if refusal in error.message:
-            shown = f" (it begins with {data[:8]!r})" if refusal == NOT_A_PHOTO else ""
-            return refusal + shown
-    return "damaged, cut short or of a rare kind; open it and save it again as JPEG or PNG"
+    if NOT_A_PHOTO in error.message:
+        return unlike_a_photo(data)
+    return next((refusal for refusal in REFUSALS if refusal in error.message), DAMAGED)

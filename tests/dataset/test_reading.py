@@ -14,8 +14,8 @@ import tensorflow as tf
 from PIL import Image
 
 from ajl_tf.dataset.canvases import preprocessor
-from ajl_tf.dataset.images import NOT_A_PHOTO
 from ajl_tf.dataset.reading import read_photos
+from ajl_tf.dataset.refusals import NOT_A_PHOTO
 
 PREPROCESS = preprocessor(8, "cover")
 
