@@ -143,6 +143,7 @@ class Phase(_Table):
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
     momentum: Annotated[float, Field(ge=0, lt=1)] = 0.9  # of sgd
+    layer_decay: Annotated[float, Field(gt=0, le=1)] = 1.0  # first layer's rate: share of head's
     schedule: Literal["constant", "cosine", "step", "plateau"] = "cosine"
     warmup_epochs: Annotated[float, Field(ge=0)] = 0.0  # cosine
     step_epochs: Annotated[int, Field(ge=1)] = 5  # step: every so often times `factor`

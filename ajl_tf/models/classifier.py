@@ -74,6 +74,11 @@ def load_classifier(path: Path) -> keras.Model:
     return keras.saving.load_model(path, custom_objects=OWN_LAYERS, compile=False)
 
 
+def weighted_layers(classifier: Classifier) -> list[keras.layers.Layer]:
+    """The backbone's layers with weights, from the photo to the features."""
+    return [layer for layer in classifier.features.layers if layer.weights]
+
+
 def unfreeze(classifier: Classifier, depth: float | str) -> int:
     """Makes the head trainable, and the backbone from a depth on.
 
@@ -94,7 +99,7 @@ def unfreeze(classifier: Classifier, depth: float | str) -> int:
     """
     import keras
 
-    layers = [layer for layer in classifier.features.layers if layer.weights]
+    layers = weighted_layers(classifier)
     if isinstance(depth, str):
         names = [layer.name for layer in layers]
         if depth not in names:

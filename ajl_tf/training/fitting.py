@@ -18,9 +18,10 @@ from ajl_tf.models.classifier import Classifier, unfreeze
 from ajl_tf.runs import HISTORY
 from ajl_tf.training.balance import class_weights, sampling_weights
 from ajl_tf.training.callbacks import MONITOR, BestWeights, EpochLog, Validation
+from ajl_tf.training.optimizers import depth_rates, make_optimizer
 from ajl_tf.training.plan import EpochPlan
 from ajl_tf.training.tensorboard import Pictures
-from ajl_tf.training.trainer import Trainer, make_loss, make_optimizer
+from ajl_tf.training.trainer import Trainer, make_loss
 
 
 @dataclass(frozen=True, eq=False)
@@ -183,7 +184,8 @@ def _fit_phase(
     weights = class_weights(labels, classes, balance.class_weights, balance.effective_number_beta)
     trainer = Trainer(stage.model, stage.augment, size, weights, recipe.training.xla)
     steps = math.ceil(len(rows.train) / batch_size)
-    optimizer = make_optimizer(phase, steps, recipe.training.ema)
+    rates = depth_rates(classifier, phase.layer_decay)
+    optimizer = make_optimizer(phase, steps, recipe.training.ema, rates)
     if recipe.training.precision == "mixed_float16":
         # Keras sees to this where the compiled model is half precision; the trainer is not.
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)

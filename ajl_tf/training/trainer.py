@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from ajl_tf.config import Augment, Loss, Phase
+from ajl_tf.config import Augment, Loss
 from ajl_tf.training import augment as augmentation
 from ajl_tf.training.folding import folded
 
@@ -83,59 +83,6 @@ def make_loss(loss: Loss) -> keras.losses.Loss:
     return keras.losses.CategoricalCrossentropy(
         from_logits=True, label_smoothing=loss.label_smoothing
     )
-
-
-def make_optimizer(phase: Phase, steps: int, ema: float) -> keras.optimizers.Optimizer:
-    """A phase's optimizer with its schedule.
-
-    Args:
-        phase: The experiment's.
-        steps: Batches an epoch.
-        ema: Momentum of the moving average of the weights, by update; 0 is off.
-    """
-    common: dict[str, Any] = {
-        "learning_rate": make_schedule(phase, steps),
-        "use_ema": ema > 0,
-        "gradient_accumulation_steps": phase.accumulate if phase.accumulate > 1 else None,
-        "global_clipnorm": phase.clip_norm or None,
-    }
-    if ema:
-        # Keras averages after every batch, also where only every few make an update.
-        common["ema_momentum"] = ema ** (1 / phase.accumulate)
-    if phase.weight_decay:
-        common["weight_decay"] = phase.weight_decay
-    if phase.optimizer == "sgd":
-        optimizer = keras.optimizers.SGD(momentum=phase.momentum, nesterov=True, **common)
-    elif phase.optimizer == "adam":
-        optimizer = keras.optimizers.Adam(**common)
-    else:
-        # AdamW decays by 0.004 unless told; an experiment's 0 means 0.
-        optimizer = keras.optimizers.AdamW(**{"weight_decay": 0.0, **common})
-    if phase.weight_decay:
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    return optimizer
-
-
-def make_schedule(
-    phase: Phase, steps: int
-) -> float | keras.optimizers.schedules.LearningRateSchedule:
-    """Learning rate by batch; `"plateau"` is constant here and lowered by a callback."""
-    rate = phase.learning_rate
-    if phase.schedule == "cosine":
-        warmup = round(phase.warmup_epochs * steps)
-        return keras.optimizers.schedules.CosineDecay(
-            initial_learning_rate=0.0 if warmup else rate,
-            decay_steps=max(1, phase.epochs * steps - warmup),
-            warmup_target=rate if warmup else None,
-            warmup_steps=warmup,
-        )
-    drops = range(phase.step_epochs, phase.epochs, phase.step_epochs)
-    if phase.schedule == "step" and drops:
-        return keras.optimizers.schedules.PiecewiseConstantDecay(
-            [drop * steps - 1 for drop in drops],  # the last batch at the rate before
-            [rate * phase.factor**power for power in range(len(drops) + 1)],
-        )
-    return rate
 
 
 def _quick(model: keras.Model, xla: bool) -> Callable[..., Any]:
