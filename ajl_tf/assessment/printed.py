@@ -12,8 +12,8 @@ WIDTH = 100
 NO_DIAGNOSIS = "Research software: no diagnosis."
 _LONGEST = 20  # letters of a group's name
 _NAMES = {name: word.name for name, word in WORDS.items()}
-_COLUMNS = ("accuracy", "weighted_f1", "standardised_recall")
-_COMPARED = ("standardised_recall", "weighted_f1")
+COLUMNS = ("accuracy", "weighted_f1", "standardised_recall")
+COMPARED = ("standardised_recall", "weighted_f1")
 
 
 def format_table(report: Mapping[str, Any]) -> str:
@@ -48,7 +48,7 @@ def _lines(report: Mapping[str, Any]) -> Iterator[str]:
     yield from _by_group("tone band", report["by_band"])
     yield ""
     yield "differences between tone bands"
-    for name in _COMPARED:
+    for name in COMPARED:
         compared = report["by_band"]["compared"][name]
         yield from _wrapped(
             f"{_NAMES[name]}: {cell(compared['difference']).strip()}. {compared['conclusion']}",
@@ -87,10 +87,10 @@ def _by_group(title: str, section: Mapping[str, Any]) -> Iterator[str]:
     if len(heading) > width + 2:
         yield from _wrapped(heading)
         heading = ""
-    columns = "".join(f"{_NAMES[name]:<23}" for name in _COLUMNS).rstrip()
+    columns = "".join(f"{_NAMES[name]:<23}" for name in COLUMNS).rstrip()
     yield f"{heading:<{width + 2}}{'n':>7}   {columns}"
     for group in section["groups"]:
-        cells = "".join(f"{cell(group[name]):<23}" for name in _COLUMNS)
+        cells = "".join(f"{cell(group[name]):<23}" for name in COLUMNS)
         yield f"  {group['group'][:_LONGEST]:<{width}}{group['n']:>7,}   {cells}".rstrip()
     yield from _wrapped(
         f"standardised recall: over the {len(section['shared_conditions'])} conditions that every "
@@ -132,7 +132,7 @@ def _comparison_lines(comparison: Mapping[str, Any]) -> Iterator[str]:
         yield ""
         heading = f"{title}, {n:,} photos"
         yield heading + (f"{'first':>{44 - len(heading)}}{'second':>9}   difference" if n else "")
-        shown = found["difference"] if found is comparison["overall"] else _COLUMNS
+        shown = found["difference"] if found is comparison["overall"] else COLUMNS
         for name in shown if n else ():
             difference = found["difference"][name]
             first, second = (found[side][name] for side in ("first", "second"))
