@@ -113,6 +113,14 @@ class Augment(_Table):
     hue: Annotated[float, Field(ge=0, le=180)] = 0.0  # degrees
     mixup: Annotated[float, Field(ge=0)] = 0.0  # alpha of the Beta distribution; 0 is off
     cutmix: Annotated[float, Field(ge=0)] = 0.0
+    shear: Annotated[float, Field(ge=0, le=60)] = 0.0  # degrees
+    skin_tone: Annotated[float, Field(ge=0, le=60)] = 0.0  # degrees of individual typology angle
+    erasing: Fraction = 0.0  # how often a piece of the photo is blanked
+    # How many of the changes that have a size each photo gets, drawn anew; 0: all of them. This and
+    # wide sizes are what RandAugment does (Cubuk et al. 2019, arXiv:1909.13719).
+    operations: Annotated[int, Field(ge=0)] = 0
+    # Sizes of a photo's changes grow by this for each halving of how common its condition is.
+    rare_boost: Fraction = 0.0
 
     @model_validator(mode="after")
     def _ordered(self) -> Augment:

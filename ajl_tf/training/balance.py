@@ -59,3 +59,22 @@ def sampling_weights(
     weights = 1.0 / counts[group.ravel()]
     probabilities: np.ndarray = weights / weights.sum()
     return probabilities
+
+
+def strengths(labels: np.ndarray, train: np.ndarray, boost: float) -> np.ndarray | None:
+    """How much stronger than given the augmentation of rare conditions is.
+
+    Args:
+        labels: int `(N,)` class of each row.
+        train: int, the rows that train.
+        boost: What each halving of how common a class is, against the commonest, adds to 1.
+
+    Returns:
+        float64 `(N,)`, 1 for rows that do not train; None where `boost` is 0.
+    """
+    if not boost:
+        return None
+    strength = np.ones(len(labels))
+    counts = np.bincount(labels[train])
+    strength[train] += boost * np.log2(counts.max() / counts[labels[train]])
+    return strength

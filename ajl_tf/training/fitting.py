@@ -16,7 +16,7 @@ from ajl_tf.dataset.images import to_input
 from ajl_tf.dataset.pipeline import evaluation_batches, training_batches
 from ajl_tf.models.classifier import Classifier, unfreeze
 from ajl_tf.runs import HISTORY
-from ajl_tf.training.balance import class_weights, sampling_weights
+from ajl_tf.training.balance import class_weights, sampling_weights, strengths
 from ajl_tf.training.callbacks import MONITOR, BestWeights, EpochLog, Validation
 from ajl_tf.training.optimizers import depth_rates, make_optimizer
 from ajl_tf.training.plan import EpochPlan
@@ -172,6 +172,7 @@ def _fit_phase(
         stage.augment,
         rows.canvases.shape[1],
         size,
+        strengths(rows.labels, rows.train, recipe.augment.rare_boost),
     )
     batches = training_batches(
         stage.source,

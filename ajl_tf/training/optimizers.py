@@ -101,7 +101,7 @@ def make_schedule(
 def _by_depth(kind: type[keras.optimizers.Optimizer]) -> Any:
     """The same optimizer, with a learning rate for each variable."""
 
-    class ByDepth(kind):  # type: ignore[misc, valid-type]  # made for each kind
+    class ByDepth(kind):
         def __init__(self, rates: Mapping[str, float], **values: Any):
             super().__init__(**values, name=f"{kind.__name__.lower()}_by_depth")
             self._rates = dict(rates)

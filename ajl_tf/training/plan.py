@@ -26,6 +26,8 @@ class EpochPlan:
         augment: What to draw; None draws nothing.
         canvas: Side of the canvas in pixels.
         size: Side of the classifier's input in pixels.
+        strength: float, for each row of the source array, what the size of its changes is
+            multiplied with; None: 1.
     """
 
     seed: int
@@ -35,6 +37,7 @@ class EpochPlan:
     augment: Augment | None
     canvas: int
     size: int
+    strength: np.ndarray | None = None
 
     @property
     def draws(self) -> int:
@@ -54,4 +57,5 @@ class EpochPlan:
         # A sampler may bring a photo several times an epoch: each time it looks different.
         again = pd.Series(rows).groupby(rows).cumcount().to_numpy()
         u = uniforms(self.keys[rows], again, self.seed, epoch, augmentation.UNIFORMS)
-        return rows, augmentation.draw(self.augment, u, self.canvas, self.size)
+        strength = None if self.strength is None else self.strength[rows]
+        return rows, augmentation.draw(self.augment, u, self.canvas, self.size, strength)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ajl_tf.config import Augment
 from ajl_tf.dataset.images import to_input
+from ajl_tf.inspection.colour import to_lab
 from ajl_tf.training import augment as augmentation
 
 ROUNDING = 0.01  # of 255: what interpolation in float32 at computed places may be off by
@@ -204,6 +205,89 @@ def test_colour_changes_follow_one_another() -> None:
     np.testing.assert_allclose(output, np.roll(expected, way, axis=3), atol=ROUNDING)
 
 
+def test_shear_moves_rows_along_themselves() -> None:
+    canvas, degrees = 61, 30.0
+    output = applied(ramp(canvas)[None], Augment(shear=degrees), canvas, 1.0)[0]
+    middle = canvas // 2
+    rows = slice(middle - 9, middle + 10)  # nearer than what the edge reflects
+    off = (np.arange(canvas)[rows] - middle) * np.tan(np.deg2rad(degrees))
+    np.testing.assert_allclose(output[rows, middle, 0], middle + off, atol=ROUNDING)
+    np.testing.assert_allclose(output[rows, middle, 1], np.arange(canvas)[rows], atol=ROUNDING)
+
+
+@pytest.mark.parametrize(("draw", "change"), [(1.0, 10.0), (0.5, 0.0), (0.0, -10.0)])
+def test_skin_tone_moves_medium_skin_along_its_angle(draw: float, change: float) -> None:
+    skin = np.full((1, 12, 12, 3), (204, 160, 130), np.float32)
+    output = applied(skin, Augment(skin_tone=10.0), 12, draw)
+    angles = []
+    for pixel in (skin[0, 0, 0], output[0, 0, 0]):
+        lightness, _, yellow = to_lab(pixel.astype(np.uint8)[None, None])[0, 0]
+        angles.append(np.rad2deg(np.arctan2(lightness - 50, yellow)))
+    assert angles[1] - angles[0] == pytest.approx(change, abs=1.5)
+
+
+def test_skin_tone_keeps_the_ratio_of_lesion_to_skin() -> None:
+    photo = np.full((1, 12, 12, 3), (200, 150, 120), np.float32)
+    photo[:, 4:8, 4:8] *= 0.6
+    output = applied(photo, Augment(skin_tone=20.0), 12, 0.0)
+    np.testing.assert_allclose(output[0, 6, 6] / output[0, 0, 0], 0.6, rtol=1e-4)
+
+
+def test_an_erased_box_has_the_mean_colour_and_the_rest_stays() -> None:
+    n, size = 400, 24
+    images = np.repeat(marked(size)[None], n, axis=0)
+    outputs = applied(images, Augment(erasing=0.5), size)
+    changed = np.abs(outputs - images).max(axis=3) > 1
+    hit = changed.any(axis=(1, 2))
+    assert hit.mean() == pytest.approx(0.5, abs=0.08)
+    shares = changed.mean(axis=(1, 2))[hit]
+    assert 0 < shares.min() < 0.05
+    assert 0.15 < shares.max() < 0.27
+    mean = images[0].mean(axis=(0, 1))
+    for output, mask in zip(outputs[hit], changed[hit], strict=True):
+        np.testing.assert_allclose(output[mask], np.tile(mean, (mask.sum(), 1)), atol=0.1)
+        rows, columns = mask.any(axis=1), mask.any(axis=0)
+        assert (rows[:, None] & columns[None, :]).sum() - mask.sum() < 0.05 * size**2  # a box
+
+
+SIZED = Augment(brightness=0.2, contrast=0.2, saturation=0.2, hue=20.0, rotation=20.0)
+
+
+@pytest.mark.parametrize("operations", [1, 2, 4])
+def test_each_photo_gets_so_many_operations_and_all_occur(operations: int) -> None:
+    some = augmentation.draw(
+        SIZED.model_copy(update={"operations": operations}), uniform(200), 24, 24
+    )
+    plain, every = (
+        augmentation.draw(augment, uniform(200), 24, 24) for augment in (Augment(), SIZED)
+    )
+    turned = np.abs(some - plain)[:, augmentation.WARP].max(axis=1) > 1e-6
+    assert turned.mean() == pytest.approx(operations / 5, abs=0.1)
+    np.testing.assert_array_equal(  # at the size that it has without the choice
+        some[turned][:, augmentation.WARP], every[turned][:, augmentation.WARP]
+    )
+    coloured = np.abs(some - plain)[:, augmentation.COLOUR].max(axis=1) > 1e-6
+    assert (turned | coloured).all()
+    if operations == 1:
+        assert not (turned & coloured).any()
+
+
+def test_more_operations_than_there_are_is_all_of_them() -> None:
+    more = SIZED.model_copy(update={"operations": 9})
+    np.testing.assert_array_equal(
+        augmentation.draw(more, uniform(20), 24, 24), augmentation.draw(SIZED, uniform(20), 24, 24)
+    )
+
+
+def test_strength_multiplies_the_sizes_of_a_photo() -> None:
+    strength = np.array([1.0, 2.0, 0.0])
+    drawn = augmentation.draw(SIZED, np.full((3, augmentation.UNIFORMS), 0.9), 24, 24, strength)
+    doubled = Augment(brightness=0.4, contrast=0.4, saturation=0.4, hue=40.0, rotation=40.0)
+    for row, augment in zip(drawn, (SIZED, doubled, Augment()), strict=True):
+        expected = augmentation.draw(augment, np.full((1, augmentation.UNIFORMS), 0.9), 24, 24)
+        np.testing.assert_allclose(row, expected[0], rtol=1e-6, atol=1e-6)
+
+
 def test_each_photo_of_a_batch_has_its_own_draw() -> None:
     images = np.repeat(COLOURS, 20, axis=0)
     augment = Augment(brightness=0.2, contrast=0.2, saturation=0.2, hue=20.0, rotation=20.0)
@@ -297,7 +381,7 @@ def test_what_is_off_costs_nothing_and_all_geometry_is_one_warp() -> None:
     everything = Augment(
         **{"horizontal_flip": True, "rotation": 9.0, "zoom": (0.5, 1.0), "quarter_turns": True},
         **{"brightness": 0.1, "contrast": 0.1, "saturation": 0.1, "hue": 5.0},
-        **{"mixup": 0.2, "cutmix": 1.0},
+        **{"mixup": 0.2, "cutmix": 1.0, "shear": 5.0, "skin_tone": 9.0, "operations": 2},
     )
     heavy = {"ImageProjectiveTransformV3", "BatchMatMulV2", "GatherV2"}
     assert operations(everything) & heavy == heavy

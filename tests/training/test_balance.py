@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ajl_tf.training.balance import class_weights, sampling_weights
+from ajl_tf.training.balance import class_weights, sampling_weights, strengths
 
 # Three photos of class 0, one of class 1, none of class 2.
 LABELS = np.array([0, 0, 1, 0])
@@ -73,3 +73,12 @@ def test_every_group_is_drawn_equally_often(kind: str, expected: list[float]) ->
 def test_the_unknown_tone_is_a_group_of_its_own() -> None:
     weights = sampling_weights(np.zeros(4, int), np.array([1, 1, 6, -1]), "tone")
     np.testing.assert_allclose(weights, [1 / 6, 1 / 6, 1 / 3, 1 / 3])
+
+
+def test_strength_grows_with_each_halving_of_the_training_rows() -> None:
+    labels = np.repeat([0, 1, 2], [9, 4, 1])
+    train = np.arange(1, 14)  # eight of class 0
+    np.testing.assert_allclose(
+        strengths(labels, train, 0.1), np.repeat([1.0, 1.0, 1.1, 1.3], [1, 8, 4, 1])
+    )
+    assert strengths(labels, train, 0.0) is None
