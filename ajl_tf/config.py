@@ -71,6 +71,13 @@ class Loss(_Table):
     name: Literal["crossentropy", "focal"] = "crossentropy"
     label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     focal_gamma: Annotated[float, Field(ge=0, le=10)] = 2.0
+    # Share of a label that goes to the other conditions of its partition of the label tree.
+    hierarchy: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    hierarchy_level: Literal["nine_partition_label", "three_partition_label"] = (
+        "nine_partition_label"
+    )
+    # After training: times the log of a class's share of the training rows, off its logit.
+    logit_adjustment: Annotated[float, Field(ge=0, le=2)] = 0.0
 
 
 class Balance(_Table):

@@ -32,6 +32,7 @@ class Rows:
         canvases: uint8 `(N, C, C, 3)`.
         keys: uint64 `(N,)`, see `keyed.photo_keys`.
         labels: int `(N,)`, position in `class_names`.
+        targets: float32 `(N, C)`, the distribution that each is trained towards.
         tones: int `(N,)`, 1…6 or -1.
         class_names: The conditions, sorted.
         train: int, rows that train.
@@ -41,6 +42,7 @@ class Rows:
     canvases: np.ndarray
     keys: np.ndarray
     labels: np.ndarray
+    targets: np.ndarray
     tones: np.ndarray
     class_names: tuple[str, ...]
     train: np.ndarray
@@ -176,7 +178,7 @@ def _fit_phase(
     )
     batches = training_batches(
         stage.source,
-        np.eye(classes, dtype=np.float32)[rows.labels],
+        rows.targets,
         plan,
         draws=plan.draws,
         epochs=epochs,

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ajl_tf.assessment.predictions import make_predictions, read_predictions, write_predictions
+from ajl_tf.assessment.tree import read_tree
 from ajl_tf.config import Experiment
 from ajl_tf.dataset.drops import dropped
 from ajl_tf.dataset.splits import inner_split
@@ -22,6 +23,7 @@ from ajl_tf.models.classifier import build_classifier
 from ajl_tf.runs import MODEL, PREDICTIONS, RESULT, read_json, write_json
 from ajl_tf.training.fitting import Recipe, Rows, fit, image_predictor
 from ajl_tf.training.keyed import photo_keys
+from ajl_tf.training.targets import adjust_logits, soft_targets
 
 REFIT = "refit"
 
@@ -148,7 +150,9 @@ def _train(
     )
     tones = job.manifest["skin_tone"].to_numpy()
     keys = photo_keys(job.manifest["image_id"])
-    rows = Rows(job.canvases, keys, labels, tones, names, train, validation)
+    tree = read_tree(job.manifest).get(experiment.loss.hierarchy_level)
+    targets = soft_targets(names, tree, experiment.loss.hierarchy)[labels]
+    rows = Rows(job.canvases, keys, labels, targets, tones, names, train, validation)
     recipe = Recipe(
         experiment.seed,
         experiment.input_size,
@@ -159,6 +163,7 @@ def _train(
         experiment.training,
     )
     kept = fit(classifier, rows, recipe, folder, epochs=epochs)
+    adjust_logits(classifier.head, labels[train], experiment.loss.logit_adjustment)
     with atomic_path(folder / MODEL) as temporary:
         classifier.model.save(temporary)
     if len(predicted):

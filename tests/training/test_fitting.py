@@ -45,6 +45,7 @@ def rows() -> Rows:
         np.clip(canvases, 0, 255).astype(np.uint8),
         np.arange(N, dtype=np.uint64),
         labels,
+        np.eye(CLASSES, dtype=np.float32)[labels],
         np.array([-1, 1, 2, 3, 4, 5, 6] * 4)[:N],
         ("acne", "eczema", "scabies"),
         np.arange(TRAIN),
