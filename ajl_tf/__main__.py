@@ -10,7 +10,17 @@ from pathlib import Path
 from ajl_tf import __doc__ as about
 from ajl_tf.errors import UserError, run_verb
 
-VERBS = ("download", "draw", "explore", "train", "evaluate", "export", "predict", "preview")
+VERBS = (
+    "download",
+    "draw",
+    "explore",
+    "train",
+    "evaluate",
+    "explain",
+    "export",
+    "predict",
+    "preview",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,0 +1,141 @@
+"""The explanation's numbers as plain text of at most 100 columns, for a terminal."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ajl_tf.explanation.explaining import RANDOM
+from ajl_tf.explanation.tone_audit import LEAST_CONFIDENCE, SHAM, TONE
+
+_WIDTH = 100
+_SHOWN = 20
+NO_PROOF = (
+    "A map shows what moves the network's answer, not why, and proves nothing of a person.\n"
+    "Research software: no diagnosis."
+)
+
+
+def photo_table(records: Sequence[Mapping[str, Any]]) -> str:
+    """The first photos: name, label, predicted, probability, and which network explains it."""
+    head = ("photo", "label", "predicted", "p", "explained by")
+    rows = [head]
+    for record in records[:_SHOWN]:
+        trained = record["trained_on"]
+        seen = {None: "not one of the run's", False: "held it out", True: "TRAINED ON IT"}[trained]
+        rows.append(
+            (
+                record["image_id"][:14],
+                (record["label"] or "–")[:22],
+                record["predicted"][:22],
+                f"{record['probability']:.2f}",
+                f"{record['explained_by']} ({seen})",
+            )
+        )
+    widths = [max(len(row[column]) for row in rows) for column in range(len(head))]
+    lines = [
+        "  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+    if len(records) > _SHOWN:
+        lines.append(f"… and {len(records) - _SHOWN:,} more, in explain.json")
+    return "\n".join(lines)
+
+
+def maps_table(summary: Mapping[str, Any]) -> str:
+    """Faithfulness of each method beside chance, and the share of each map on the lesion."""
+    return "\n".join(_maps_lines(summary))
+
+
+def audit_table(audit: Mapping[str, Any]) -> str:
+    """The tone audit: the shift achieved, and flips by tone shift and by sham."""
+    return "\n".join(_audit_lines(audit))
+
+
+def _maps_lines(summary: Mapping[str, Any]) -> Iterator[str]:
+    n = summary[RANDOM]["deletion"]["n"]
+    yield f"faithfulness over {n:,} photos: mean [95% interval]; minus the random map's beside it"
+    yield f"  {'method':<12}{'deletion (low is good)':<44}insertion (high is good)"
+    for method, told in summary.items():
+        cells = []
+        for game in ("deletion", "insertion"):
+            against = told.get(f"{game}_minus_random")
+            beside = f"  {cell(against, signed=True)}" if against else ""
+            cells.append(f"{cell(told[game])}{beside}")
+        yield f"  {method:<12}{cells[0]:<44}{cells[1]}".rstrip()
+    masked = {name: told["inside_mask"] for name, told in summary.items() if "inside_mask" in told}
+    if not masked:
+        return
+    yield ""
+    yield "share of the map on the lesion; chance is the lesion's share of the photo"
+    for method, told in masked.items():
+        groups = [{"group": "overall", **told["overall"]}]
+        if method != RANDOM:
+            groups += [{**g, "group": f"tone {g['group']}"} for g in told["by_tone"]]
+        yield f"  {method:<15}{'n':>5}  {'on the lesion':<20}{'chance':<9}difference"
+        for group in groups:
+            yield (
+                f"    {group['group']:<13}{group['n']:>5}  {cell(group['share']):<20}"
+                f"{_value(group['area']['value']):<9}{cell(group['share_minus_area'], signed=True)}"
+            )
+        if told["overall"]["empty"]:
+            yield f"    {told['overall']['empty']:,} maps hold nothing positive and are left out"
+
+
+def _audit_lines(audit: Mapping[str, Any]) -> Iterator[str]:
+    yield from textwrap.wrap(
+        f"tone audit of {audit['photos']:,} photos; {audit['left_out']:,} left out, because the "
+        f"tone of their skin cannot be measured with a confidence of {LEAST_CONFIDENCE:g} or has "
+        "nowhere to go",
+        _WIDTH,
+    )
+    for size, told in audit["sizes"].items():
+        achieved, change = told["shift_achieved"], told["colour_change"]
+        yield ""
+        yield (
+            f"ITA moved by {size} degrees: measured {_spread(achieved)}; by the sham "
+            f"{_spread(told['sham_shift'])}"
+        )
+        yield (
+            f"  colour change (Delta E): {_spread(change[TONE])}; of the sham "
+            f"{_spread(change[SHAM])}"
+        )
+        if told.get("contrast_error", {}).get("n"):
+            yield (
+                f"  lesion against skin (Delta E): {_spread(told['contrast'])}; moved by "
+                f"{_spread(told['contrast_error'])}"
+            )
+        flips = told["flips"]
+        groups = [{"group": "overall", **flips["overall"]}]
+        groups += [{**g, "group": f"tone {g['group']}"} for g in flips["by_band"]]
+        yield f"  {'predictions flipped':<21}{'n':>6}  {'by tone':<21}{'by sham':<21}tone less sham"
+        for group in groups:
+            yield (
+                f"    {group['group']:<19}{group['n']:>6,}  {cell(group[TONE]):<21}"
+                f"{cell(group[SHAM]):<21}{cell(group['excess'], signed=True)}"
+            )
+        overall = flips["overall"]
+        yield (
+            f"    darker {cell(overall['darker'])} of {overall['darker']['n']:,}, "
+            f"lighter {cell(overall['lighter'])} of {overall['lighter']['n']:,}"
+        )
+
+
+def cell(found: Mapping[str, Any], *, signed: bool = False) -> str:
+    """`0.123 [0.100, 0.150]`; a dash where there is none."""
+    if found["low"] is None:
+        return f"{_value(found['value'], signed)} [–]"
+    low, high = (_value(found[end], signed) for end in ("low", "high"))
+    return f"{_value(found['value'], signed)} [{low}, {high}]"
+
+
+def _value(value: float | None, signed: bool = False) -> str:
+    if value is None:
+        return "–"
+    return f"{value:+.3f}" if signed else f"{value:.3f}"
+
+
+def _spread(told: Mapping[str, Any]) -> str:
+    if not told["n"]:
+        return "–"
+    return f"{told['median']:.1f} (90% of them {told['p5']:.1f} to {told['p95']:.1f})"

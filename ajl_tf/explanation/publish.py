@@ -1,0 +1,102 @@
+"""Explains and audits all photos of a subject, draws them and collects the numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ajl_tf.errors import UserError
+from ajl_tf.explanation.explaining import Explained, Subject, class_names, explain_photos, networks
+from ajl_tf.explanation.overlay import heat, panels
+from ajl_tf.explanation.tone_audit import LEAST_CONFIDENCE, audit_photos
+from ajl_tf.files import atomic_path
+from ajl_tf.progress import ProgressLine
+
+
+def explain_all(
+    run: Path, input_size: int, subject: Subject, methods: Sequence[str], overlays: Path
+) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
+    """Explains every photo and draws `<overlays>/<image_id>.png`.
+
+    Returns:
+        The photos' records, in the order of the subject's rows, and method (and `random`) ->
+        curves `(N, 2, STEPS + 1)`.
+    """
+    names = class_names(run)
+    line = ProgressLine(len(subject.rows), "explaining")
+    found: dict[int, tuple[dict[str, Any], dict[str, np.ndarray]]] = {}
+    for positions, network in networks(run, input_size, subject.rows):
+        for explained in explain_photos(network, subject, positions, names, methods):
+            _draw(explained, overlays)
+            found[explained.row] = explained.record, explained.curves
+            line.update(len(found))
+    line.close(len(found))
+    ordered = [found[row] for row in range(len(found))]
+    curves = {name: np.stack([each[name] for _, each in ordered]) for name in ordered[0][1]}
+    return [record for record, _ in ordered], curves
+
+
+def audit_all(
+    run: Path, input_size: int, subject: Subject, pictures: Path, examples: int
+) -> pd.DataFrame:
+    """Audits every photo's tone; draws the first ones as `<pictures>/<image_id>.png`.
+
+    Returns:
+        A row a photo and shift, see `tone_audit.audit_photos`, with the names of the conditions.
+
+    Raises:
+        UserError: No photo's tone can be measured.
+    """
+    names = class_names(run)
+    line = ProgressLine(len(subject.rows), "shifting tones")
+    tables: dict[int, list[dict[str, Any]]] = {}
+    done = 0
+    for positions, network in networks(run, input_size, subject.rows):
+        for row, (rows, canvases) in zip(
+            positions, audit_photos(network, subject, positions), strict=True
+        ):
+            for shift in rows:
+                shift["predicted"] = names[shift["predicted"]]
+                shift["predicted_after"] = names[shift["predicted_after"]]
+            if rows and len(tables) < examples:
+                after = ["", *(shift["predicted_after"] for shift in rows)]
+                titles = [
+                    (f"{title}: {said}" if said else title, canvas)
+                    for (title, canvas), said in zip(canvases, after, strict=True)
+                ]
+                heading = [f"{rows[0]['image_id']}: predicted {rows[0]['predicted']}"]
+                _save(panels(titles, heading), pictures / f"{rows[0]['image_id']}.png")
+            if rows:
+                tables[int(row)] = rows
+            done += 1
+            line.update(done)
+    line.close(done)
+    if not tables:
+        raise UserError(
+            f"in none of the {len(subject.rows):,} photos the skin's tone could be measured with a "
+            f"confidence of {LEAST_CONFIDENCE:g}, so there is nothing to audit."
+        )
+    return pd.DataFrame([shift for row in sorted(tables) for shift in tables[row]])
+
+
+def _draw(explained: Explained, overlays: Path) -> None:
+    record = explained.record
+    pictures = [("photo", explained.image)]
+    pictures += [(name, heat(explained.image, each)) for name, each in explained.maps.items()]
+    trained = {True: "which TRAINED ON IT", False: "which held it out", None: "unknown to the run"}
+    heading = [
+        f"label {record['label'] or 'unknown'}, predicted {record['predicted']} "
+        f"({record['probability']:.2f})",
+        f"{record['image_id']}, by {record['explained_by']}, {trained[record['trained_on']]}. "
+        f"Green speaks for {record['predicted']}, violet against it.",
+    ]
+    _save(panels(pictures, heading, explained.mask), overlays / f"{record['image_id']}.png")
+
+
+def _save(picture: Any, path: Path) -> None:
+    with atomic_path(path) as temporary:
+        picture.save(temporary, "PNG")
