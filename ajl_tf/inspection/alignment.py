@@ -7,6 +7,7 @@ and the same photos always give the same answer.
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -14,13 +15,13 @@ from numpy.typing import NDArray
 
 from ajl_tf.inspection.colour import Bools, Floats
 from ajl_tf.inspection.fingerprint import Fingerprint
-from ajl_tf.inspection.likeness import Likeness, pixel_likeness
+from ajl_tf.inspection.likeness import Levels, Likeness, pixel_likeness
 from ajl_tf.inspection.words import MIRRORED, rooted
 
 Matrix = NDArray[np.float64]
 Places = NDArray[np.complex64]
 
-FEWEST_POINTS = 4
+FEWEST_POINTS = 5
 _ALIKE = 0.75  # least product of two rooted descriptors
 # What two matches may differ in and still say the same: pixels, and more with each pixel between
 # them; the logarithm of the scale; the cosine of the turn.
@@ -30,6 +31,30 @@ _WIDE_GROWTH, _WIDE_TURN = 0.9, 0.7
 _STEPS = 8.0, 6.0, 4.0, 3.0, 2.5  # pixels within which a match counts, from step to step
 _FOR_SQUEEZED = 6  # points from which on a squeeze can be told
 _SCALES = 0.1, 10.0
+
+
+class Subject:
+    """A photo that is laid on others: what that needs of it, made once."""
+
+    def __init__(self, fingerprint: Fingerprint) -> None:
+        """Takes a photo's fingerprint."""
+        self._fingerprint = fingerprint
+        self.places, self.frames = _frames(fingerprint.points)
+
+    @cached_property
+    def descriptors(self) -> Floats:
+        """Rooted, `(n, LENGTH)`."""
+        return rooted(self._fingerprint.descriptors)
+
+    @cached_property
+    def mirrored(self) -> Floats:
+        """Those of its mirror image."""
+        return self.descriptors[:, MIRRORED]
+
+    @cached_property
+    def levels(self) -> Levels:
+        """Of its picture."""
+        return Levels(self._fingerprint.picture)
 
 
 class Alignment(NamedTuple):
@@ -76,14 +101,14 @@ class _Matches(NamedTuple):
         return min(len(set(self.first.tolist())), len(set(self.second.tolist())))
 
 
-def align(first: Fingerprint, second: Fingerprint, mirrored: bool) -> Alignment | None:
+def align(first: Subject, second: Subject, mirrored: bool) -> Alignment | None:
     """Lays a photo, or its mirror image, on another.
 
     Returns:
         None if fewer than `FEWEST_POINTS` points agree.
     """
     matches = _matches(first, second, mirrored)
-    if matches.points < FEWEST_POINTS:
+    if len(matches.first) < FEWEST_POINTS:
         return None
     start, wide = _consensus(matches)
     matrix, points = _refined(matches, start, wide)
@@ -92,22 +117,21 @@ def align(first: Fingerprint, second: Fingerprint, mirrored: bool) -> Alignment 
     scale = np.sqrt(abs(np.linalg.det(matrix[:, :2])))
     if points < FEWEST_POINTS or not _SCALES[0] < scale < _SCALES[1]:
         return None
-    return Alignment(points, matrix, pixel_likeness(first.picture, second.picture, matrix))
+    return Alignment(points, matrix, pixel_likeness(first.levels, second.levels, matrix))
 
 
-def _matches(first: Fingerprint, second: Fingerprint, mirrored: bool) -> _Matches:
+def _matches(first: Subject, second: Subject, mirrored: bool) -> _Matches:
     """Each point of either photo with the one most like it in the other, if it is like enough."""
-    one, two = rooted(first.descriptors), rooted(second.descriptors)
-    alike = (one[:, MIRRORED] if mirrored else one) @ two.T
+    alike = (first.mirrored if mirrored else first.descriptors) @ second.descriptors.T
     best = np.zeros(alike.shape, bool)
     if alike.size:
-        best[np.arange(len(one)), alike.argmax(axis=1)] = True
-        best[alike.argmax(axis=0), np.arange(len(two))] = True
+        best[np.arange(len(best)), alike.argmax(axis=1)] = True
+        best[alike.argmax(axis=0), np.arange(len(best.T))] = True
     a, b = np.nonzero(best & (alike > _ALIKE))
-    (there, one_frame), (here, two_frame) = _frames(first.points[a]), _frames(second.points[b])
+    there, one_frame = first.places[a], first.frames[a]
     if mirrored:
         there, one_frame = there.conj(), one_frame.conj()
-    return _Matches(a, b, there, here, two_frame / one_frame)
+    return _Matches(a, b, there, second.places[b], second.frames[b] / one_frame)
 
 
 def _frames(points: Floats) -> tuple[Places, Places]:

@@ -95,7 +95,7 @@ def _make(digest: bytes, path: str, parts: Sequence[Part]) -> tuple[bytes, list[
 
 
 def _fingerprint(photo: Photo | str) -> bytes:
-    return b"" if isinstance(photo, str) else fingerprint(photo.image)
+    return b"" if isinstance(photo, str) else fingerprint(photo.small)
 
 
 def _measures(photo: Photo | str) -> bytes:
@@ -103,7 +103,7 @@ def _measures(photo: Photo | str) -> bytes:
     if isinstance(photo, str):
         return json.dumps({"reason": photo}).encode()
     size = {"reason": "", "width": photo.width, "height": photo.height}
-    figures = {**measure_quality(photo.image), **measure_tone(photo.image)}
+    figures = {**measure_quality(photo.small), **measure_tone(photo.image)}
     return json.dumps({**size, **figures}).encode()
 
 

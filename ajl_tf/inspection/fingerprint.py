@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from ajl_tf.inspection.colour import Floats, Pixels, reduced
 from ajl_tf.inspection.layout import find_frame
+from ajl_tf.inspection.photos import SMALL_SIDE
 
 SHORTER, LONGER = 128, 384  # pixels of the grey picture, at most
 POINTS = 80
@@ -89,7 +90,7 @@ def unpack(packed: bytes) -> Fingerprint:
 
 def _unframed(grey: Pixels) -> Pixels:
     """What is inside a plain frame, which many photos share."""
-    small = reduced(grey, 256)
+    small = reduced(grey, SMALL_SIDE)
     frame = find_frame(small)
     (height, width), (rows, columns) = grey.shape, small.shape
     top, bottom = round(frame.top / rows * height), round(frame.bottom / rows * height)

@@ -130,7 +130,15 @@ def _longest_line(marks: Bools) -> int:
     boxes = np.asarray(stats[1:], np.int32)
     boxes = boxes[_like_glyphs(boxes)]
     boxes = boxes[np.argsort(boxes[:, cv2.CC_STAT_LEFT], kind="stable")][:_MOST_GLYPHS]
-    return max((_line_from(boxes[first:]) for first in range(len(boxes))), default=0)
+    on_line = _on_line(boxes)
+    longest = 0
+    # Those with the most marks on their line first, until no other can have a longer one.
+    most = on_line.sum(axis=1)
+    for first in np.argsort(-most, kind="stable"):
+        if most[first] <= longest:
+            break
+        longest = max(longest, _unbroken(boxes[on_line[first]], boxes[first]))
+    return longest
 
 
 def _like_glyphs(boxes: NDArray[np.int32]) -> Bools:
@@ -140,13 +148,18 @@ def _like_glyphs(boxes: NDArray[np.int32]) -> Bools:
     return np.asarray(sized & (fill > 0.2) & (fill < 0.95))
 
 
-def _line_from(boxes: NDArray[np.int32]) -> int:
-    """How many boxes, sorted from left to right, carry on the line that the first begins."""
-    left, top, width, height, _ = boxes.T
-    bottom, first = top + height, height[0]
-    level = np.abs(bottom - bottom[0]) <= max(1, 0.12 * first)
-    alike = np.abs(height - first) <= max(1, 0.25 * first)
-    line = level & alike
-    gaps = left[line][1:] - (left + width)[line][:-1]
-    near = (gaps <= 1.3 * first) & (gaps >= -1)
+def _on_line(boxes: NDArray[np.int32]) -> Bools:
+    """`(n, n)`: which boxes, sorted from left to right, could carry on the line each begins."""
+    _, top, _, height, _ = boxes.T
+    bottom, first = top + height, height[:, None]
+    level = np.abs(bottom - bottom[:, None]) <= np.maximum(1, 0.12 * first)
+    alike = np.abs(height - first) <= np.maximum(1, 0.25 * first)
+    return np.triu(level & alike)
+
+
+def _unbroken(line: NDArray[np.int32], first: NDArray[np.int32]) -> int:
+    """How many boxes from the first on stand side by side, no farther than letters do."""
+    left, width, height = line[:, cv2.CC_STAT_LEFT], line[:, cv2.CC_STAT_WIDTH], first[3]
+    gaps = left[1:] - (left + width)[:-1]
+    near = (gaps <= 1.3 * height) & (gaps >= -1)
     return 1 + (len(near) if near.all() else int(near.argmin()))

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ajl_tf.inspection.alignment import Alignment, align
+from ajl_tf.inspection.alignment import Alignment, Subject, align
 from ajl_tf.inspection.candidates import Candidate, find_candidates
 from ajl_tf.inspection.changes import describe
 from ajl_tf.inspection.colour import Pixels
@@ -56,10 +56,11 @@ def find_pairs(digests: Sequence[bytes], store: Store) -> list[Pair]:
 
     def compare(some: Sequence[Candidate | Whole]) -> list[Pair]:
         asked = sorted({photo for pair in some for photo in (pair.first, pair.second)})
-        prints = dict(zip(asked, _read([digests[photo] for photo in asked], store), strict=True))
+        prints = _read([digests[photo] for photo in asked], store)
+        subjects = dict(zip(asked, map(Subject, prints), strict=True))
         found = []
         for pair in some:
-            alignment = _align(prints[pair.first], prints[pair.second], pair)
+            alignment = _align(subjects[pair.first], subjects[pair.second], pair)
             if alignment is not None and is_copy(alignment):
                 ends = digests[pair.first].hex(), digests[pair.second].hex()
                 found.append(
@@ -95,7 +96,7 @@ def is_copy(alignment: Alignment) -> bool:
     return alignment.points == 0 and alignment.likeness.detail >= _SOME_DETAIL
 
 
-def _align(first: Fingerprint, second: Fingerprint, pair: Candidate | Whole) -> Alignment | None:
+def _align(first: Subject, second: Subject, pair: Candidate | Whole) -> Alignment | None:
     if isinstance(pair, Whole):
         return align_whole(first, second, pair)
     return align(first, second, pair.mirrored)

@@ -12,7 +12,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ajl_tf.dataset.refusals import DAMAGED, MAX_PIXELS, TOO_LARGE, UNKNOWN_INKS, unlike_a_photo
 from ajl_tf.inspection.colour import Pixels, reduced
 
-SIDE = 512  # pixels of the shorter side, at most
+SIDE, SMALL_SIDE = 512, 256  # pixels of the shorter side, at most; a network sees about the latter
 _ORIENTATION, _TURNED = 0x0112, 5  # of EXIF; from 5 on, width and height change places
 
 
@@ -21,11 +21,13 @@ class Photo(NamedTuple):
 
     Attributes:
         image: uint8 `(h, w, 3)`, RGB, at most `SIDE` on the shorter side.
+        small: Likewise, at most `SMALL_SIDE`.
         width: In pixels of the photo as it is stored, upright.
         height: Likewise.
     """
 
     image: Pixels
+    small: Pixels
     width: int
     height: int
 
@@ -70,7 +72,8 @@ def _decoded(opened: Image.Image) -> Photo:
     photo = ImageOps.exif_transpose(opened)
     if opened.getexif().get(_ORIENTATION, 1) >= _TURNED:
         width, height = height, width
-    return Photo(reduced(_pixels(photo), SIDE), width, height)
+    image = reduced(_pixels(photo), SIDE)
+    return Photo(image, reduced(image, SMALL_SIDE), width, height)
 
 
 def _pixels(photo: Image.Image) -> Pixels:

@@ -197,8 +197,8 @@ def _could_be_skin(lab: Floats) -> float:
     hair or an animal from skin, nor a grey drawing; skin under strongly coloured light it misses.
     """
     lightness, red, yellow = cv2.split(lab)
-    chroma = np.hypot(red, yellow)
-    hue = np.degrees(np.arctan2(yellow, red))
+    chroma, hue = cv2.cartToPolar(red, yellow, angleInDegrees=True)
+    hue = np.where(hue > 180, hue - 360, hue)
     like_skin = (hue > -40) & (hue < 100) & (chroma > 2.5) & (chroma < np.where(hue > 0, 65, 25))
     weak = (chroma < 20) & (lightness > 15) & (lightness < 92)
     # Specks, such as the lines of a drawing, are no skin.

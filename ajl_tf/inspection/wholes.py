@@ -13,9 +13,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ajl_tf.inspection.alignment import Alignment
+from ajl_tf.inspection.alignment import Alignment, Subject
 from ajl_tf.inspection.colour import Floats, Pixels
-from ajl_tf.inspection.fingerprint import Fingerprint
 from ajl_tf.inspection.likeness import pixel_likeness
 
 ALIKE = 0.9  # least correlation of two looks
@@ -75,17 +74,17 @@ def find_wholes(looks: Pixels) -> list[Whole]:
     return sorted(kept)
 
 
-def align_whole(first: Fingerprint, second: Fingerprint, pair: Whole) -> Alignment:
+def align_whole(first: Subject, second: Subject, pair: Whole) -> Alignment:
     """Lays the whole of a photo on the whole of another, squeezed as need be."""
-    one, two = first.picture, second.picture
+    one, two = first.levels, second.levels
     move = np.diag([-1.0 if pair.mirrored else 1.0, -1.0 if pair.upside_down else 1.0, 1.0])
     if pair.transposed:
         move = move @ np.eye(3)[[1, 0, 2]]
-    matrix = (np.linalg.inv(_centred(two)) @ move @ _centred(one))[:2]
+    matrix = (np.linalg.inv(_centred(two.picture)) @ move @ _centred(one.picture))[:2]
     return Alignment(0, matrix, pixel_likeness(one, two, matrix))
 
 
-def _centred(picture: Pixels) -> NDArray[np.float64]:
+def _centred(picture: Floats) -> NDArray[np.float64]:
     """From pixels to a square from -1/2 to 1/2."""
     height, width = picture.shape
     return np.array(
