@@ -3,24 +3,26 @@
 Takes a run's folder, a predictions.csv from any framework (image_id and predicted, and perhaps
 label, prob_<label>, skin_tone and group_id) or a submission to the competition (md5hash,label).
 What a file lacks is joined from a manifest (--manifest; a run has its own). Writes report.json into
-the run's folder, or <name>.report.json beside a CSV. --against compares two models on the same
-photos, and lists the photos on which they differ.
+the run's folder, or <name>.report.json beside a CSV; report.html, a page that opens in any browser
+and loads nothing from anywhere; and its figures. --against compares two models on the same photos,
+and lists the photos on which they differ. The page shows no photo unless --with-images puts small
+copies into it.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ajl_tf.errors import UserError, listed, run_verb
-from ajl_tf.files import write_text
+from ajl_tf.errors import UserError, run_verb
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ajl_tf.reporting.publish import Against, Pictures, Place
 
 RESULTS = Path("experiments/results")
 KEPT = ("config.toml", "environment.json", "report.json")  # scores only, nothing of one photo
@@ -36,21 +38,33 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ajl_tf.assessment.report import format_table, make_report
 
     predictions, photos = _read(source, options.manifest, options.by)
+    pictures = _pictures(options, photos) if options.with_images else None
     report = make_report(predictions, photos, by=options.by)
-    print(format_table(report))
+    print(format_table(report), flush=True)  # before the page, which takes seconds
+
+    from ajl_tf.reporting.answers import as_json, write_all
+    from ajl_tf.reporting.publish import Place, check_place, publish
+
     folder = options.out or (source if source.is_dir() else source.parent)
-    start = "" if source.is_dir() else f"{source.stem}."
-    made = {folder / f"{start}report.json": _json(report)}
+    place = Place(folder, "" if source.is_dir() else f"{source.stem}.")
+    made = {folder / f"{place.start}report.json": as_json(report)}
+    against = None
     if options.against is not None:
         other, _ = _read(options.against, options.manifest, ())
-        made |= _compare(predictions, other, options.against, folder, start)
-    _write_all(made, replace=True)
+        against, files = _compare(predictions, other, options.against, place)
+        made |= files
+    check_place(place)
+    write_all(made, replace=True)
+    title = source.resolve().name
+    publish(place, title, report, predictions, against=against, pictures=pictures)
     for path in made:
-        print(f"{path.name.removeprefix(start).partition('.')[0]}: {path}")
+        print(f"{path.name.removeprefix(place.start).partition('.')[0]}: {path}")
+    print(f"page: {place.page}")
+    print(f"figures: {place.figures}")
     if options.keep is not None:
         target = RESULTS / options.keep
         kept = {target / name: (source / name).read_text(encoding="utf-8") for name in KEPT}
-        _write_all(kept, replace=False)
+        write_all(kept, replace=False)
         print(f"kept: {target}")
     return 0
 
@@ -87,6 +101,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--out", metavar="DIR", type=Path, help="folder for the report")
     parser.add_argument(
+        "--with-images",
+        action="store_true",
+        help="put small copies of photos into the page (mistakes, photos on which two models "
+        "differ), or what explain drew of them; a manifest says where the photos are",
+    )
+    parser.add_argument(
+        "--overlays",
+        metavar="DIR",
+        type=Path,
+        help="with --with-images: folder of pictures <image_id>.png of where the model looked "
+        "(default: what explain made in the run's folder)",
+    )
+    parser.add_argument(
         "--keep",
         metavar="NAME",
         help=f"copy the run's {', '.join(KEPT)} to {RESULTS}/NAME (no photo, no single prediction)",
@@ -107,33 +134,60 @@ def _read(
     )
 
     predictions = read_predictions(_csv_of(source))
+
+    def read(path: Path) -> pd.DataFrame:
+        table = read_manifest_columns(path)
+        if "path" in table:  # relative ones start at the manifest
+            table["path"] = table["path"].map(lambda p: str(path.parent / p), na_action="ignore")
+        return table
+
     own = source / "manifest.csv"
-    tables = [read_manifest_columns(own)] if source.is_dir() and own.is_file() else []
+    tables = [read(own)] if source.is_dir() and own.is_file() else []
     if manifests:
-        tables.append(pd.concat([read_manifest_columns(path) for path in manifests]))
+        tables.append(pd.concat([read(path) for path in manifests]))
     for table in tables:
         predictions = join_manifest(predictions, table, by)
     return predictions, pd.concat(tables, ignore_index=True) if tables else None
 
 
 def _compare(
-    predictions: pd.DataFrame, other: pd.DataFrame, source: Path, folder: Path, start: str
-) -> dict[Path, str]:
-    """Prints the comparison; returns the files to write."""
+    predictions: pd.DataFrame, other: pd.DataFrame, source: Path, place: Place
+) -> tuple[Against, dict[Path, str]]:
+    """Prints the comparison; returns it and the files to write."""
     from ajl_tf.assessment.against import compare_models, differing_photos
     from ajl_tf.assessment.pairing import paired
     from ajl_tf.assessment.printed import format_comparison
+    from ajl_tf.reporting.answers import as_json
+    from ajl_tf.reporting.publish import Against
 
     pair = paired(predictions, other, str(source))
-    comparison = compare_models(pair)
+    comparison, photos = compare_models(pair), differing_photos(pair)
     print(f"\nagainst {source}")
     print(format_comparison(comparison))
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", source.resolve().name.removesuffix(".csv"))
-    lines: str = differing_photos(pair).to_csv(index=False, lineterminator="\n")
-    return {
-        folder / f"{start}against_{name}.json": _json(comparison),
-        folder / f"{start}against_{name}.csv": lines,
-    }
+    table = place.folder / f"{place.start}against_{name}.csv"
+    lines: str = photos.to_csv(index=False, lineterminator="\n")
+    files = {table.with_suffix(".json"): as_json(comparison), table: lines}
+    return Against(source.resolve().name, comparison, photos, table.name), files
+
+
+def _pictures(options: argparse.Namespace, photos: pd.DataFrame | None) -> Pictures:
+    """The photos that a manifest names, and what explain drew of them where it did."""
+    from ajl_tf.reporting.publish import Pictures
+
+    if photos is None or "path" not in photos or photos["path"].isna().all():
+        raise UserError(
+            "--with-images needs to know where the photos are. Give --manifest a CSV with image_id "
+            "and path, such as manifest.csv of a run or of explore; a run that has its own needs "
+            "none."
+        )
+    known = photos.dropna(subset="path")
+    paths = dict(zip(known["image_id"], map(Path, known["path"]), strict=True))
+    source: Path = options.predictions
+    maps: Path = options.overlays or source / "explained" / "overlays"
+    if options.overlays is not None and not maps.is_dir():
+        raise UserError(f"--overlays: {maps} is no folder of pictures <image_id>.png.")
+    return Pictures(paths, {path.stem: path for path in maps.glob("*.png")})
 
 
 def _csv_of(source: Path) -> Path:
@@ -163,46 +217,6 @@ def _check_keep(name: str, source: Path, out: Path | None) -> None:
     missing = [kept for kept in KEPT if kept != "report.json" and not (source / kept).is_file()]
     if missing:
         raise UserError(f"{source} lacks {', '.join(missing)}, so its summary cannot be kept.")
-
-
-def _write_all(texts: dict[Path, str], *, replace: bool) -> None:
-    """Writes files, all or none: one that is there and says something else stops them.
-
-    With `replace`, one that is an earlier answer of this command makes place.
-    """
-    differ = [
-        str(path)
-        for path, text in texts.items()
-        if path.exists() and not _says(path, text) and not (replace and _is_ours(path))
-    ]
-    if differ:
-        raise UserError(
-            "these files exist and say something else; nothing was overwritten. Move them, or name "
-            f"another place:\n{listed(differ)}"
-        )
-    for path, text in texts.items():
-        if not _says(path, text):
-            write_text(path, text, overwrite=path.exists())
-
-
-def _says(path: Path, text: str) -> bool:
-    return path.is_file() and path.read_bytes() == text.encode("utf-8")
-
-
-def _is_ours(path: Path) -> bool:
-    """Whether a file is an earlier report or comparison, which the predictions can make again."""
-    try:
-        if path.suffix == ".csv":
-            header = path.read_text(encoding="utf-8").partition("\n")[0]
-            return header.startswith("image_id,label,first,second,right")
-        known: Any = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # a folder, no text, no JSON
-        return False
-    return isinstance(known, dict) and {"schema", "overall", "interval"} <= set(known)
-
-
-def _json(report: dict[str, Any]) -> str:
-    return json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 if __name__ == "__main__":

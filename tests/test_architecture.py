@@ -28,6 +28,7 @@ ORDER = (
     "progress",
     "assessment",
     "pages",
+    "reporting",
     "dataset",
     "models",
     "inspection",
@@ -37,12 +38,20 @@ ORDER = (
     "training",
     "explanation",
     "serving",
+    "tuning",
     "train_options",
 )
 # Leaves: assessment can score any predictions.csv, pages can show anything.
 LEAF = {"assessment": {"errors", "files"}, "pages": {"errors", "files"}}
 # Written with Keras alone, so that another backend can run the same models.
-WITHOUT_TENSORFLOW = ("assessment", "models", "config", "config_file", "training.augment")
+WITHOUT_TENSORFLOW = (
+    "assessment",
+    "reporting",
+    "models",
+    "config",
+    "config_file",
+    "training.augment",
+)
 HEAVY = ("tensorflow", "keras")
 MAX_LINES = 250
 

@@ -22,8 +22,12 @@ LAST_LINE = "Research software: no diagnosis."
 
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A finished run's folder, with the working directory where experiments/ is."""
+    """A finished run's folder, with the working directory where experiments/ is.
+
+    No page is drawn, which takes a second each time: it has tests of its own.
+    """
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("ajl_tf.reporting.publish.publish", lambda *_, **__: None)
     folder = Path("experiments/runs/first")
     folder.mkdir(parents=True)
     (folder / "predictions.csv").write_text(HEADER + ROWS)
@@ -181,8 +185,22 @@ def test_starts_without_the_heavy_libraries(run: Path) -> None:
     code = (
         "import sys\nfrom ajl_tf import evaluate\n"
         f"evaluate.main([{str(run)!r}])\n"
-        "heavy = {'tensorflow', 'keras', 'sklearn', 'matplotlib', 'scipy'} & set(sys.modules)\n"
+        "heavy = {'tensorflow', 'keras', 'sklearn', 'scipy'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+def test_the_table_is_printed_before_anything_is_drawn(run: Path) -> None:
+    code = (
+        "import sys\nfrom ajl_tf import evaluate\nfrom ajl_tf.assessment import report\n"
+        "table = report.format_table\n"
+        "def told(found):\n"
+        "    assert 'matplotlib' not in sys.modules and 'jinja2' not in sys.modules\n"
+        "    return table(found)\n"
+        "report.format_table = told\n"
+        f"evaluate.main([{str(run)!r}])\n"
+        "assert 'matplotlib' in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
 

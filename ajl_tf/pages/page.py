@@ -22,11 +22,13 @@ _FILTERS: tuple[Callable[..., Any], ...] = (
     words.fixed,
     words.size,
     words.plural,
+    words.interval,
+    words.linked,
 )
 
 
 def write_page(path: str | Path, template: str, context: Mapping[str, Any]) -> None:
-    """Writes a page, atomically, over one that exists.
+    """Writes a page, atomically, over one that exists; `is_unchanged` knows it again.
 
     Args:
         path: The HTML file.
@@ -37,7 +39,21 @@ def write_page(path: str | Path, template: str, context: Mapping[str, Any]) -> N
     Raises:
         jinja2.UndefinedError: The template names what the context does not have.
     """
-    write_text(path, _environment().get_template(template).render(**context))
+    page = _environment().get_template(template).render(**context)
+    write_text(path, f"{page}\n{_seal(page)}")
+
+
+def is_unchanged(path: str | Path) -> bool:
+    """Whether a file is a page that `write_page` made and nobody has changed since."""
+    try:
+        page, _, seal = Path(path).read_text(encoding="utf-8").rpartition("\n<!--")
+    except (OSError, UnicodeDecodeError):  # a folder, no text
+        return False
+    return f"<!--{seal}" == _seal(page)
+
+
+def _seal(page: str) -> str:
+    return f"<!-- sha256 of what stands above: {hashlib.sha256(page.encode()).hexdigest()} -->\n"
 
 
 @cache

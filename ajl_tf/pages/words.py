@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from math import isfinite
 
+from markupsafe import Markup, escape
+
 UNKNOWN = "–"
+_ADDRESS = re.compile(r"https://[^\s<>\"')]*[^\s<>\"').,;]")
 
 
 def number(value: float | None) -> str:
@@ -42,3 +47,22 @@ def size(value: float | None) -> str:
 def plural(count: int, one: str, many: str = "") -> str:
     """A count with its noun: 1 photo, 2,860 photos."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
+def interval(figure: Mapping[str, float | None]) -> str:
+    """The ends of a figure `{value, low, high}`: [0.557, 0.595]; [–] where there are none."""
+    low, high = figure["low"], figure["high"]
+    if low is None or high is None:
+        return f"[{UNKNOWN}]"
+    return f"[{fixed(low, 3)}, {fixed(high, 3)}]"
+
+
+def linked(text: str) -> Markup:
+    """Text with its web addresses as links: nothing is asked for unless someone follows one."""
+    parts, end = [], 0
+    for found in _ADDRESS.finditer(text):
+        address = escape(found[0])
+        shown = escape(found[0].removeprefix("https://"))
+        parts += [escape(text[end : found.start()]), f'<a href="{address}">{shown}</a>']
+        end = found.end()
+    return Markup("".join([*parts, escape(text[end:])]))

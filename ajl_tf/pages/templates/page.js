@@ -31,7 +31,7 @@ function makeSortable(table) {
     button.append(...header.childNodes);
     header.append(button);
     header.ariaSort = "none";
-    const numbersFirst = !header.matches(".text, .id"); // of numbers, the largest matter first
+    const numbersFirst = !header.matches(".text, .short, .prose, .id"); // of numbers, the largest matter first
     button.addEventListener("click", () => {
       const descending =
         header.ariaSort === "none" ? numbersFirst : header.ariaSort === "ascending";
@@ -44,8 +44,9 @@ function makeSortable(table) {
 
 function makeFilterable(gallery) {
   const filters = [...gallery.querySelectorAll("select[data-filter]")];
-  const items = [...gallery.querySelectorAll("ul.photos > li")];
+  const items = [...gallery.querySelectorAll("ul.photos > li, tbody > tr")];
   const output = gallery.querySelector("output");
+  const { many } = gallery.querySelector("form").dataset;
   const apply = () => {
     for (const item of items) {
       item.hidden = filters.some(
@@ -53,7 +54,7 @@ function makeFilterable(gallery) {
       );
     }
     const shown = items.filter((item) => !item.hidden).length;
-    output.textContent = `${shown} of ${items.length} photos`;
+    output.textContent = `${shown} of ${items.length} ${many}`;
   };
   filters.forEach((filter) => filter.addEventListener("change", apply));
   gallery.querySelector("form").addEventListener("submit", (event) => event.preventDefault());
