@@ -6,6 +6,8 @@ Imports of TensorFlow stay inside the fixtures, so that tests without it start a
 from __future__ import annotations
 
 import dataclasses
+import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,18 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+# Nothing of the browser's own may reach for a network, or look like a page that does.
+BROWSER_FLAGS = (
+    "--no-sandbox",  # as root in a container there is none to be had
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--no-first-run",
+)
+HTML = '<img src=x onerror="alert(1)"> & "b", \'c\' $x_1$'
 CLASS_NAMES = ("tinea", "acne, mild", 'the "other"')
 
 settings.register_profile("shared_machine", deadline=None)
@@ -87,3 +101,73 @@ def _two_convolutions(x: Any) -> Any:
         x = layers.BatchNormalization(name=f"norm_{number}")(x)
         x = layers.ReLU(name=f"relu_{number}")(x)
     return x
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Any]:
+    """A headless Chromium for pages; skipped without one, unless it is asked for."""
+    found = next((path for name in BROWSERS if (path := shutil.which(name))), None)
+    if found is None:
+        why = f"no browser: none of {', '.join(BROWSERS)} is installed"
+        if os.environ.get("AJL_BROWSER") == "required":
+            pytest.fail(why)
+        pytest.skip(why)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found, args=list(BROWSER_FLAGS))
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="session")
+def evaluated(drawn_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of an evaluated CSV: every section, photos, overlays, two models.
+
+    predictions.csv, other.csv and manifest.csv are beside the folder; one condition is called as no
+    markup may be.
+    """
+    import numpy as np
+    import pandas as pd
+    from PIL import Image
+
+    from ajl_tf import evaluate
+
+    folder = tmp_path_factory.mktemp("evaluated")
+    rows = pd.concat([pd.read_csv(drawn_set / "train.csv")] * 2, ignore_index=True)
+    stem = rows["md5hash"]
+    rows["label"] = rows["label"].replace("drawn-ring", HTML)
+    rows["path"] = str(drawn_set / "train" / "train") + "/" + rows["label"] + "/" + stem + ".jpg"
+    rows["path"] = rows["path"].str.replace(HTML, "drawn-ring", regex=False)
+    rows["image_id"] = stem + np.where(rows.index < len(rows) // 2, "", "-again")
+    rows = rows.rename(columns={"fitzpatrick_scale": "skin_tone"})
+    rows["fold"] = rows.index % 3
+    rows["group_id"] = stem
+    kept = ["image_id", "path", "label", "skin_tone", "group_id", "fold", "fitzpatrick_centaur"]
+    tree = ["nine_partition_label", "three_partition_label"]
+    red = rows["three_partition_label"] == "drawn-red"
+    rows.loc[red, "three_partition_label"] = "malignant"
+    rows[kept + tree].to_csv(folder / "manifest.csv", index=False)
+    names = sorted(rows["label"].unique())
+    for name, skill in (("predictions", 3.0), ("other", 1.5)):
+        rng = np.random.default_rng(int(skill * 10))
+        scores = rng.normal(size=(len(rows), len(names)))
+        scores[np.arange(len(rows)), [names.index(label) for label in rows["label"]]] += skill
+        chances = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+        table = pd.DataFrame(chances, columns=[f"prob_{each}" for each in names])
+        table.insert(0, "predicted", np.asarray(names, dtype=object)[chances.argmax(axis=1)])
+        table.insert(0, "image_id", rows["image_id"])
+        table.assign(fold=rows["fold"]).to_csv(folder / f"{name}.csv", index=False)
+    (folder / "overlays").mkdir()
+    for image_id in rows["image_id"][:40]:
+        Image.new("RGB", (90, 30), "teal").save(folder / "overlays" / f"{image_id}.png")
+    arguments = ["--by", "fitzpatrick_centaur", "--with-images"]
+    for option, name in (
+        ("--manifest", "manifest.csv"),
+        ("--against", "other.csv"),
+        ("--overlays", "overlays"),
+        ("--out", "out"),
+    ):
+        arguments += [option, str(folder / name)]
+    assert evaluate.main([str(folder / "predictions.csv"), *arguments]) == 0
+    return folder / "out"

@@ -60,7 +60,9 @@ def new_figure(width: float = 4.0, height: float = 2.8) -> Iterator[Figure]:
         yield Figure(figsize=(width, height), layout="constrained")
 
 
-def save_figure(figure: Figure, path: Path, title: str, description: str) -> Markup:
+def save_figure(
+    figure: Figure, path: Path, title: str, description: str, *, fills: bool = True
+) -> Markup:
     """Writes a figure as SVG on white, and returns it for a page.
 
     Args:
@@ -68,6 +70,7 @@ def save_figure(figure: Figure, path: Path, title: str, description: str) -> Mar
         path: The file; its stem, unique on a page, prefixes every id inside the drawing.
         title: What it is, for its file and for a screen reader.
         description: What it shows, in words: the text alternative.
+        fills: Whether it takes the width that the page gives it; else it keeps its size.
 
     Returns:
         An `<svg>` without background, in the page's colours.
@@ -87,7 +90,8 @@ def save_figure(figure: Figure, path: Path, title: str, description: str) -> Mar
     opening += ' stroke-linejoin="round" role="img"'
     paper = '<rect width="100%" height="100%" fill="#fff"/>'
     write_text(path, f'<?xml version="1.0" encoding="utf-8"?>\n{opening}>{words}{paper}{rest}')
-    opening = re.sub(r' (width|height)="[^"]*"', "", opening, count=2)
+    if fills:
+        opening = re.sub(r' (width|height)="[^"]*"', "", opening, count=2)
     inline = f'{opening} aria-label="{escape(f"{title}. {description}")}">{rest}'
     for colour, variable in _THEME.items():
         inline = inline.replace(colour, variable)

@@ -10,13 +10,14 @@ import numpy as np
 from markupsafe import Markup
 
 from ajl_tf.assessment.words import WORDS, cell
-from ajl_tf.pages.figures import INK, MUTED, SERIES, new_figure, save_figure
+from ajl_tf.pages.figures import MUTED, SERIES, new_figure, save_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Json = Any
 _MARKERS = "osD"
+_TINY = 8.5  # points: 11 pixels
 _LONGEST = 22  # letters of a name beside a figure
 MOST_GROUPS = 30
 MOST_CLASSES = 120
@@ -146,7 +147,7 @@ def draw_confusion(
     matrix = np.asarray(counts)
     kept = np.sort(np.argsort(-matrix.sum(axis=1), kind="stable")[:MOST_CLASSES])
     matrix, names = matrix[np.ix_(kept, kept)], [class_names[i] for i in kept]
-    side = 1.7 + 0.235 * len(names)
+    side = 1.7 + 0.3 * len(names)  # inches; it keeps its size, and scrolls where it has to
     with new_figure(side + 0.3, side) as figure:
         axes = figure.subplots()
         plot_confusion(axes, matrix, names)
@@ -157,6 +158,7 @@ def draw_confusion(
             "Confusion matrix",
             f"Rows: what a photo is of; columns: what it was predicted as. {right:,} photos lie on "
             "the diagonal. The most frequent confusions stand in a table.",
+            fills=False,
         )
 
 
@@ -175,10 +177,11 @@ def plot_confusion(axes: Axes, matrix: np.ndarray, names: Sequence[str]) -> None
     axes.add_collection(PatchCollection(cells, facecolors=colours, linewidths=0))
     if len(names) <= 40:  # beyond, digits say less than shades
         for y, x in filled:
-            axes.text(x, y, f"{matrix[y, x]}", ha="center", va="center", fontsize=7, color=INK)
+            number = axes.text(x, y, f"{matrix[y, x]}", ha="center", va="center", fontsize=_TINY)
+            number.set_in_layout(False)
     ticks = range(len(names))
-    axes.set_xticks(ticks, [shortened(name) for name in names], rotation=90, fontsize=8)
-    axes.set_yticks(ticks, [shortened(name) for name in names], fontsize=8)
+    axes.set_xticks(ticks, [shortened(name) for name in names], rotation=90, fontsize=_TINY)
+    axes.set_yticks(ticks, [shortened(name) for name in names], fontsize=_TINY)
     axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5), aspect="equal")
     axes.set(xlabel="predicted", ylabel="label")
     axes.tick_params(length=0)

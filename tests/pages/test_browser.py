@@ -46,13 +46,24 @@ def address(drawn_set: Path, tmp_path_factory: pytest.TempPathFactory) -> str:
     return (out / "explore.html").as_uri()
 
 
-@pytest.fixture(scope="module", params=[(s, t) for s in SIZES for t in THEMES], ids="-".join)
-def page(request: pytest.FixtureRequest, chromium: Any, address: str) -> Iterator[Any]:
-    """The page at each width in each theme, with what it asked for and complained of."""
-    size, theme = request.param
+@pytest.fixture(scope="module")
+def addresses(address: str, evaluated: Path) -> dict[str, str]:
+    """The page of explore, and that of evaluate."""
+    report = evaluated / "predictions.report.html"
+    return {"explored": address, "evaluated": report.as_uri()}
+
+
+EVERY = [(p, s, t) for p in ("explored", "evaluated") for s in SIZES for t in THEMES]
+
+
+@pytest.fixture(scope="module", params=EVERY, ids="-".join)
+def page(request: pytest.FixtureRequest, chromium: Any, addresses: dict[str, str]) -> Iterator[Any]:
+    """Each page at each width in each theme, with what it asked for and complained of."""
+    name, size, theme = request.param
+    address = addresses[name]
     width, height = SIZES[size]
     page = chromium.new_page(viewport={"width": width, "height": height}, color_scheme=theme)
-    page.requested, page.complaints = [], []
+    page.address, page.requested, page.complaints = address, [], []
     page.on("request", lambda asked: page.requested.append(asked.url))
     page.on("console", lambda said: page.complaints.append(f"{said.type}: {said.text}"))
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
@@ -63,8 +74,8 @@ def page(request: pytest.FixtureRequest, chromium: Any, address: str) -> Iterato
     page.close()
 
 
-def test_it_asks_for_nothing_and_complains_of_nothing(page: Any, address: str) -> None:
-    assert page.requested == [address]
+def test_it_asks_for_nothing_and_complains_of_nothing(page: Any) -> None:
+    assert page.requested == [page.address]
     assert not page.complaints
     pictures = page.evaluate("[...document.images].map(image => image.naturalWidth)")
     assert len(pictures) > 50
@@ -94,6 +105,25 @@ def test_the_theme_is_the_readers(page: Any) -> None:
     dark = page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
     paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
     assert (luminance(rgba(paper)[:3]) < 0.1) == dark
+
+
+def test_it_is_built_for_those_who_do_not_see_it(page: Any) -> None:
+    assert page.locator("main, nav, header, footer").count() == 4
+    assert page.locator("img:not([alt]), img[alt='']").count() == 0
+    unnamed = "drawings => drawings.filter(d => !d.getAttribute('aria-label')).length"
+    assert page.locator("svg[role='img']").count() >= 3
+    assert page.locator("svg[role='img']").evaluate_all(unnamed) == 0
+    assert page.locator("svg:not([role='img']):not([aria-hidden])").count() == 0
+    levels = page.locator("h1, h2, h3, h4").evaluate_all(
+        "all => all.map(h => Number(h.tagName[1]))"
+    )
+    assert levels.count(1) == 1
+    assert all(below - above <= 1 for above, below in pairwise(levels))
+    ids = page.evaluate("[...document.querySelectorAll('[id]')].map(element => element.id)")
+    assert len(ids) == len(set(ids))
+    links = page.evaluate("[...document.querySelectorAll('a')].map(a => a.getAttribute('href'))")
+    inside = {link.removeprefix("#") for link in links if not link.startswith("https://")}
+    assert inside <= set(ids)  # the others are sources, followed by those who click on them
 
 
 @pytest.fixture
@@ -168,24 +198,6 @@ def test_the_gallery_filters(fresh: Any) -> None:
     gallery.get_by_label("Skin tone").select_option("all")
     gallery.get_by_label("Condition").select_option("all")
     assert shown.count() == every
-
-
-def test_it_is_built_for_those_who_do_not_see_it(fresh: Any) -> None:
-    assert fresh.locator("main, nav, header, footer").count() == 4
-    assert fresh.locator("img:not([alt]), img[alt='']").count() == 0
-    unnamed = "drawings => drawings.filter(d => !d.getAttribute('aria-label')).length"
-    assert fresh.locator("svg[role='img']").count() >= 3
-    assert fresh.locator("svg[role='img']").evaluate_all(unnamed) == 0
-    assert fresh.locator("svg:not([role='img']):not([aria-hidden])").count() == 0
-    levels = fresh.locator("h1, h2, h3, h4").evaluate_all(
-        "all => all.map(h => Number(h.tagName[1]))"
-    )
-    assert levels.count(1) == 1
-    assert all(below - above <= 1 for above, below in pairwise(levels))
-    ids = fresh.evaluate("[...document.querySelectorAll('[id]')].map(element => element.id)")
-    assert len(ids) == len(set(ids))
-    links = fresh.evaluate("[...document.querySelectorAll('a')].map(a => a.getAttribute('href'))")
-    assert {link.removeprefix("#") for link in links} <= set(ids)
 
 
 def test_names_without_end_do_not_overflow(fresh: Any) -> None:

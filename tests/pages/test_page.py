@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 
 from ajl_tf.pages import page, words
-from ajl_tf.pages.page import write_page
+from ajl_tf.pages.page import is_unchanged, write_page
 
 TEMPLATE = """
 {% extends "base.html" %}
@@ -150,3 +150,33 @@ def test_only_markup_is_taken_as_it_is(tmp_path: Path) -> None:
 )
 def test_numbers_in_words(said: str, expected: str) -> None:
     assert said == expected
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (words.interval({"value": 0.5, "low": -0.25, "high": 1.0}), "[−0.250, 1.000]"),
+        (words.interval({"value": 0.5, "low": None, "high": None}), "[–]"),
+        (words.linked("a <b> & c"), "a &lt;b&gt; &amp; c"),
+        (
+            words.linked("see https://a.org/x?y=1&z, then."),
+            'see <a href="https://a.org/x?y=1&amp;z">a.org/x?y=1&amp;z</a>, then.',
+        ),
+        (words.linked("javascript:alert(1) http://a.org"), "javascript:alert(1) http://a.org"),
+        (words.linked('https://a.org/"onclick="x'), '<a href="https://a.org/">a.org/</a>&#34;'),
+    ],
+)
+def test_intervals_and_links(said: str, expected: str) -> None:
+    assert str(said).startswith(expected)
+
+
+def test_a_page_that_was_made_here_is_known_again_until_someone_changes_it(tmp_path: Path) -> None:
+    path = tmp_path / "page.html"
+    assert not is_unchanged(path)
+    assert not is_unchanged(tmp_path)
+    text = written(tmp_path)
+    assert is_unchanged(path)
+    path.write_text(text.replace("<body>", "<body><p>mine</p>"), encoding="utf-8")
+    assert not is_unchanged(path)
+    path.write_text("mine", encoding="utf-8")
+    assert not is_unchanged(path)
