@@ -26,8 +26,10 @@ class Network:
         """
         self.input_size = input_size
         self._parts = [_parts(model) for model in models]
-        self._answer = tf.function(self._mean_probabilities, reduce_retracing=True)
-        self._evidence = tf.function(self._mean_evidence, reduce_retracing=True)
+        photos = tf.TensorSpec((None, input_size, input_size, 3), tf.float32)
+        labels = tf.TensorSpec((None,), tf.int64)
+        self._answer = tf.function(self._mean_probabilities, [photos], autograph=False)
+        self._evidence = tf.function(self._mean_evidence, [photos, labels], autograph=False)
 
     def probabilities(self, images: Images) -> np.ndarray:
         """float32 `(N, C)`; batches are cut here, N may be large."""

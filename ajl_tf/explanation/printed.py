@@ -92,10 +92,8 @@ def _audit_lines(audit: Mapping[str, Any]) -> Iterator[str]:
     for size, told in audit["sizes"].items():
         achieved, change = told["shift_achieved"], told["colour_change"]
         yield ""
-        yield (
-            f"ITA moved by {size} degrees: measured {_spread(achieved)}; by the sham "
-            f"{_spread(told['sham_shift'])}"
-        )
+        yield f"ITA moved by {size} degrees: measured {_spread(achieved)}"
+        yield f"  the sham, which shall leave it: {_spread(told['sham_shift'])}"
         yield (
             f"  colour change (Delta E): {_spread(change[TONE])}; of the sham "
             f"{_spread(change[SHAM])}"
@@ -138,4 +136,4 @@ def _value(value: float | None, signed: bool = False) -> str:
 def _spread(told: Mapping[str, Any]) -> str:
     if not told["n"]:
         return "–"
-    return f"{told['median']:.1f} (90% of them {told['p5']:.1f} to {told['p95']:.1f})"
+    return f"{told['median']:.1f} (90%: {told['p5']:.1f} to {told['p95']:.1f})"
