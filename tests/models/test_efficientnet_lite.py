@@ -17,7 +17,7 @@ from ajl_tf.models.efficientnet_lite import blocks
 from ajl_tf.models.torch_file import read_state_dict
 from ajl_tf.models.weights import Packaged, find_packaged
 
-NAMES = ["efficientnet_lite0", "efficientnet_lite2"]
+NAMES = ["efficientnet_lite0", "efficientnet_lite1", "efficientnet_lite2"]
 PALACE, DAISY, MILITARY_UNIFORM = (
     698,
     985,
@@ -69,11 +69,14 @@ def test_takes_the_dahlia_for_its_nearest_class() -> None:
 
 
 # Every 125th logit that PyTorch 2.13 gives with the same weights in the network they were published
-# for (efficientnet_lite_pytorch 0.1.0) on the drawn image below. At 260 pixels the strided
+# for (efficientnet_lite_pytorch 0.1.0) on the drawn image below. At 240 and 260 pixels the strided
 # convolutions meet odd sizes, where SAME padding and PyTorch's own differ.
 PYTORCH = {
     "efficientnet_lite0": (
         [-0.07014, -0.79395, -1.99742, -2.68721, -0.04514, -1.12838, 1.60248, -0.1014]
+    ),
+    "efficientnet_lite1": (
+        [-1.07846, -0.93966, 0.43996, -1.12473, 0.61914, -0.28111, 0.06855, -1.89748]
     ),
     "efficientnet_lite2": (
         [-0.12191, -0.32387, -0.89909, -2.05567, -1.15077, -1.62342, 1.12416, -0.77579]
