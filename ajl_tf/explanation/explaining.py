@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,11 +158,10 @@ def _figures(
 
 
 def _loaded(path: Path) -> keras.Model:
-    import zipfile
-    import zlib
-
     try:
-        return load_classifier(path)
+        model = load_classifier(path)
     except (OSError, ValueError, LookupError, zipfile.BadZipFile, zlib.error) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path} cannot be loaded; copy or train it again. ({reason})") from None
+    model.trainable = False  # so that `Network` may fold its normalisations
+    return model
