@@ -5,13 +5,18 @@ from __future__ import annotations
 import errno
 import os
 import re
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
 
 from ajl_tf.process import prepare
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+EXIT_TERMINATED = 143  # 128 + SIGTERM
 _LISTED = 20
 
 
@@ -20,6 +25,10 @@ class UserError(ValueError):
 
     A verb prints its text without a traceback and exits with 2.
     """
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, by which clusters end what has used up its time."""
 
 
 def listed(problems: Sequence[str], limit: int = _LISTED) -> str:
@@ -38,22 +47,48 @@ def run_verb(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | 
         argv: Handed to `main`.
 
     Returns:
-        The exit code: `main`'s own, 2 for bad input or a machine's limit, 130 after Ctrl-C.
+        The exit code: `main`'s own, 2 for bad input or a machine's limit, 130 after Ctrl-C, 143
+        after SIGTERM. What a note says that was added to the exception is printed as well.
     """
     prepare()
     try:
-        return main(argv)
+        with _sigterm_raises():
+            return main(argv)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-    except KeyboardInterrupt:
-        print("\ninterrupted: everything already written has been kept.", file=sys.stderr)
+        _tell(f"error: {error}", error)
+    except Terminated as error:
+        _tell("\nterminated: everything already written has been kept.", error)
+        return EXIT_TERMINATED
+    except KeyboardInterrupt as error:
+        _tell("\ninterrupted: everything already written has been kept.", error)
         return EXIT_INTERRUPTED
     except _of_files() as error:
         limit = _machine_limit(error)
         if limit is None:
             raise
-        print(f"error: {limit}", file=sys.stderr)
+        _tell(f"error: {limit}", error)
     return EXIT_BAD_INPUT
+
+
+def _tell(message: str, error: BaseException) -> None:
+    print("\n".join([message, *getattr(error, "__notes__", [])]), file=sys.stderr)
+
+
+@contextmanager
+def _sigterm_raises() -> Iterator[None]:
+    """Makes SIGTERM an exception, so that what is half-written is taken back."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread may say what a signal does
+        return
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    before = signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _of_files() -> tuple[type[Exception], ...]:

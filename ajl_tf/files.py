@@ -3,12 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
+import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from ajl_tf.errors import UserError
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment] # there is no name for a module or none
+
+_UNFINISHED = re.compile(r"\.\d+-[0-9a-f]{8}\.")
 
 
 @contextmanager
@@ -59,6 +70,74 @@ def write_text(path: str | Path, text: str, *, overwrite: bool = True) -> None:
     """Writes UTF-8 text atomically; the arguments are those of `atomic_path`."""
     with atomic_path(path, overwrite=overwrite) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def sweep(place: Path) -> None:
+    """Deletes what killed processes left unfinished of a file, or of all files in a folder.
+
+    Only where nobody else writes: its lock is held.
+    """
+    if place.is_dir():
+        left = (path for path in place.rglob(".*") if _UNFINISHED.match(path.name))
+    else:
+        left = (path for path in place.parent.glob(f".*.{place.name}*"))
+    for path in left:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def locked(path: Path, what: str, *, wait: bool = False) -> Iterator[None]:
+    """Holds a lock file for this process; when the process ends, however, the lock is free.
+
+    The file says who holds it, and goes when the block ends. One that a kill left is no lock.
+
+    Args:
+        path: The file.
+        what: What is locked, for the message.
+        wait: Wait for another process to let go of it, rather than raise.
+
+    Raises:
+        UserError: Another process holds it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = _take(path, what, wait)
+    try:
+        with naming(path):
+            file.truncate(0)
+            file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            file.flush()
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+        file.close()
+
+
+def _take(path: Path, what: str, wait: bool) -> IO[str]:
+    while True:
+        file = path.open("a+", encoding="utf-8")
+        try:
+            if fcntl is None:
+                raise OSError
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            file.close()
+            raise UserError(f"{what} is in use by {holder}. Wait for it, or end it.") from None
+        except OSError:
+            print(
+                f"warning: {path} cannot be locked here; two processes at it would not be noticed",
+                file=sys.stderr,
+            )
+            return file
+        # Whoever held it may have deleted the file between opening and locking: then it is not
+        # the one that the next process will open.
+        try:
+            if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                return file
+        except FileNotFoundError:
+            pass
+        file.close()
 
 
 def _exists(path: Path) -> UserError:

@@ -27,6 +27,7 @@ CONFIG, ENVIRONMENT, MANIFEST = "config.toml", "environment.json", "manifest.csv
 PREDICTIONS, REPORT, MODEL = "predictions.csv", "report.json", "model.keras"
 HISTORY, RESULT = "history.jsonl", "result.json"
 DROPPED, LEAKS = "dropped.csv", "leaks.csv"
+JOB, LOCK = "job.json", "lock"
 _PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "scikit-learn", "pillow")
 
 

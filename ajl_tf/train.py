@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 
 from ajl_tf.errors import UserError, run_verb
 from ajl_tf.process import import_tensorflow
-from ajl_tf.train_options import check_options, command, parser
+from ajl_tf.train_options import check_alone, check_options, command, parser
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ajl_tf.config import Experiment
     from ajl_tf.training.members import Job
+    from ajl_tf.training.resuming import Task
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,6 +28,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         print(backbone_table())
         return 0
+    if arguments.resume:
+        return _resume(arguments)
     if arguments.merge:
         return _merge(arguments)
     if arguments.experiment is None:
@@ -38,36 +41,88 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_options(arguments, experiment)
     import_tensorflow()
     from ajl_tf.runs import DROPPED, create_run, record_manifest
-    from ajl_tf.training import members
+    from ajl_tf.training.resuming import held, record_job
 
     job = _prepare(experiment, arguments)
-    folds = sorted(job.manifest["fold"].unique()) if "fold" in job.manifest else []
     run = create_run(experiment, arguments.runs, command(arguments))
-    gone = record_manifest(run, job.manifest)
-    print(f"run: {run}")
-    if gone:
-        print(f"{gone:,} photos are dropped: they train nothing, see {run / DROPPED}")
-    _tell_leaks(run, job.manifest)
+    with held(run, experiment.training.batch_size):
+        gone = record_manifest(run, job.manifest)
+        print(f"run: {run}")
+        if gone:
+            print(f"{gone:,} photos are dropped: they train nothing, see {run / DROPPED}")
+        _tell_leaks(run, job.manifest)
+        task = _task(arguments)
+        record_job(run, job, task)
+        return _go_on(run, job, task)
+
+
+def _go_on(run: Path, job: Job, task: Task) -> int:
+    """Trains the members that are not finished, then finishes the run."""
+    from ajl_tf.training import members
+
+    folds = sorted(job.manifest["fold"].unique()) if "fold" in job.manifest else []
     if not folds:
         members.train_holdout(job, run)
-        return _finish(run, experiment, [run], arguments.saved_models)
-    chosen = folds if arguments.fold is None else [arguments.fold]
-    for fold in chosen:
+        return _finish(run, job.experiment, [run], Path(task.saved_models))
+    for fold in folds if task.fold is None else [task.fold]:
         print(f"fold {fold} of {len(folds)}:")
         members.train_fold(job, run / members.fold_name(fold), fold)
-    if arguments.fold is not None:
-        print(
-            f"fold {arguments.fold} is done: {run / members.fold_name(arguments.fold)}\n"
-            "When every fold is: python -m ajl_tf.train --merge RUN RUN …"
-        )
-        return 0
-    if arguments.refit:
+    if task.fold is not None:
+        return _fold_done(run, task.fold)
+    parts = [run / members.fold_name(fold) for fold in folds]
+    if task.refit:
         print("refit on all rows:")
-        parts = [run / members.fold_name(fold) for fold in folds]
         members.train_refit(job, run / members.REFIT, parts)
-    return _finish(
-        run, experiment, [run / members.fold_name(f) for f in folds], arguments.saved_models
+    return _finish(run, job.experiment, parts, Path(task.saved_models))
+
+
+def _resume(arguments: argparse.Namespace) -> int:
+    check_alone(arguments)
+    from ajl_tf.runs import open_run
+
+    run, experiment = open_run(arguments.resume)
+    import_tensorflow()
+    from ajl_tf.training.resuming import held, open_job, read_task, trained
+
+    with held(run, experiment.training.batch_size):
+        task = read_task(run)
+        version = _exported(run, experiment, Path(task.saved_models))
+        if version is not None:
+            print(f"{run} is finished: its SavedModel is {version}")
+            return 0
+        if task.fold is not None and trained(run, task):
+            return _fold_done(run, task.fold)
+        job = open_job(run, experiment, task)
+        print(f"run: {run}")
+        return _go_on(run, job, task)
+
+
+def _task(arguments: argparse.Namespace) -> Task:
+    from ajl_tf.training.resuming import Task
+
+    folders = (str(path.resolve()) for path in (arguments.saved_models, arguments.cache))
+    return Task(arguments.fold, arguments.refit, *folders)
+
+
+def _fold_done(run: Path, fold: int) -> int:
+    from ajl_tf.training.members import fold_name
+
+    print(
+        f"fold {fold} is done: {run / fold_name(fold)}\n"
+        "When every fold is: python -m ajl_tf.train --merge RUN RUN …"
     )
+    return 0
+
+
+def _exported(run: Path, experiment: Experiment, saved_models: Path) -> Path | None:
+    """The SavedModel of a run that got to its end."""
+    from ajl_tf.runs import REPORT, read_json
+    from ajl_tf.serving.export import FACTS
+
+    if not (run / REPORT).is_file():
+        return None
+    facts = sorted((saved_models / experiment.name).glob(f"[0-9]*/{FACTS}"))
+    return next((path.parent for path in facts if read_json(path)["run"] == run.name), None)
 
 
 def _experiment(arguments: argparse.Namespace) -> Experiment:
@@ -144,18 +199,20 @@ def _merge(arguments: argparse.Namespace) -> int:
     experiment = open_run(arguments.merge[0])[1]
     check_options(arguments, experiment)
     import_tensorflow()
-    from ajl_tf.training import members
     from ajl_tf.training.merging import merge_runs
+    from ajl_tf.training.resuming import held, record_job
 
     job = _prepare(experiment, arguments) if arguments.refit else None
     run, experiment, folders = merge_runs(
         arguments.merge, arguments.runs, job.data_hash if job else None
     )
     print(f"run: {run}")
-    if job:
-        print("refit on all rows:")
-        members.train_refit(job, run / members.REFIT, folders)
-    return _finish(run, experiment, folders, arguments.saved_models)
+    with held(run, experiment.training.batch_size):
+        if job is None:
+            return _finish(run, experiment, folders, arguments.saved_models)
+        task = _task(arguments)
+        record_job(run, job, task)
+        return _go_on(run, job, task)
 
 
 def _finish(run: Path, experiment: Experiment, folders: list[Path], saved_models: Path) -> int:

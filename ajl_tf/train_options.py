@@ -52,6 +52,13 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         help="put runs that hold single folds of one experiment together into one",
     )
     made.add_argument(
+        "--resume",
+        type=Path,
+        metavar="RUN",
+        help="go on with a run that was ended before it was done, from where it stands; "
+        "experiment, data and options are the run's",
+    )
+    made.add_argument(
         "--refit",
         action="store_true",
         help="after the folds, train on all rows for as many epochs; that model is exported",
@@ -75,6 +82,22 @@ def command(arguments: argparse.Namespace) -> list[str]:
         value = getattr(arguments, flag)
         words += [] if value is None else [f"--{flag}", str(value)]
     return [*words, "--refit"] if arguments.refit else words
+
+
+def check_alone(arguments: argparse.Namespace) -> None:
+    """Refuses any option beside `--resume`.
+
+    Raises:
+        UserError: Which.
+    """
+    none = vars(parser(None).parse_args([]))
+    given = [name for name, value in vars(arguments).items() if value != none[name]]
+    others = [name.replace("_", "-") for name in given if name != "resume"]
+    if others:
+        raise UserError(
+            "--resume takes experiment, data and options from the run, so it goes with nothing "
+            f"else. Received also: {', '.join(others)}"
+        )
 
 
 def check_options(arguments: argparse.Namespace, experiment: Experiment) -> None:

@@ -119,6 +119,7 @@ def test_the_run_folder_holds_all_that_the_run_was(holdout: Path, drawn_set: Pat
     assert {path.name for path in holdout.iterdir()} == {
         *("config.toml", "environment.json", "manifest.csv", "history.jsonl", "result.json"),
         *("best.weights.h5", "model.keras", "predictions.csv", "report.json", "tensorboard"),
+        "job.json",
     }
     assert re.fullmatch(r"it-\d{8}-\d{6}-[0-9a-f]{8}", holdout.name)
     manifest = pd.read_csv(holdout / "manifest.csv")
@@ -613,9 +614,10 @@ def test_an_interrupt_ends_with_one_message_and_keeps_what_was_written(
     finally:
         verb.kill()
     assert verb.returncode == 130
-    assert errors.splitlines()[-1].startswith("interrupted: ")
+    assert errors.splitlines()[-2].startswith("interrupted: ")
     assert "Traceback" not in errors
     (run,) = tmp_path.glob("runs/*")
+    assert errors.splitlines()[-1].endswith(f": python -m ajl_tf.train --resume {run}")
     assert history(run)["epoch"].tolist() == list(range(len(history(run))))
     assert (run / "config.toml").is_file()
     assert (run / "best.weights.h5").is_file()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import inspect
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -20,7 +21,10 @@ import tensorflow as tf
 from ajl_tf.dataset import exif, headers, images
 from ajl_tf.dataset.reading import Preprocess, read_photos
 from ajl_tf.errors import UserError, listed
-from ajl_tf.files import atomic_path
+from ajl_tf.files import atomic_path, locked, sweep
+
+_FORM = "with a digest"  # of the cache file: files of another form are not found
+_DIGEST = 32  # bytes
 
 
 @lru_cache  # traced once
@@ -68,15 +72,52 @@ def load_canvases(
             canvases[row] = canvas
         return canvases
     file = cache / f"canvases-{_key(paths, size, mode)}.npy"
+    found = _found(file, shape)
+    if found is not None:
+        return found
+    # Of several processes that want it, one makes it and the others wait.
+    with locked(file.with_suffix(".lock"), f"the cache {file}", wait=True):
+        found = _found(file, shape)
+        if found is None:
+            if file.exists():
+                print(f"warning: the cache {file} is damaged and made again", file=sys.stderr)
+            _write(file, shape, _usable(photos, paths))
+            found = _found(file, shape)
+    assert found is not None  # it was just written
+    return found
+
+
+def content_hash(canvases: np.ndarray) -> str:
+    """SHA-256 of canvases from `load_canvases`; of mapped ones it is known without reading them."""
+    if isinstance(canvases, np.memmap) and canvases.filename:
+        return bytes(np.memmap(canvases.filename, np.uint8, "r")[-_DIGEST:]).hex()
+    return hashlib.sha256(canvases.data).hexdigest()
+
+
+def _write(file: Path, shape: tuple[int, ...], canvases: Iterator[np.ndarray]) -> None:
+    """Writes a .npy file with its digest behind the array, where NumPy does not look."""
+    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    digest = hashlib.sha256()
+    sweep(file)
+    # Not through a mapped file: where the disk is full, that ends the process by a signal.
+    with atomic_path(file) as temporary, temporary.open("wb") as target:
+        np.lib.format.write_array_header_1_0(target, header)
+        for canvas in canvases:
+            digest.update(canvas.data)
+            target.write(canvas.data)
+        target.write(digest.digest())
+
+
+def _found(file: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """The canvases of a cache file that is there and whole, mapped; else None."""
     if not file.exists():
-        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-        # Not through a mapped file: where the disk is full, that ends the process by a signal.
-        with atomic_path(file) as temporary, temporary.open("wb") as target:
-            np.lib.format.write_array_header_1_0(target, header)
-            for canvas in _usable(photos, paths):
-                target.write(canvas.tobytes())
-    mapped: np.ndarray = np.load(file, mmap_mode="r")
-    return mapped
+        return None
+    data = np.memmap(file, np.uint8, "r") if file.stat().st_size else np.empty(0, np.uint8)
+    start = len(data) - _DIGEST - int(np.prod(shape, dtype=np.int64))
+    if start > 0 and hashlib.sha256(data[start:-_DIGEST].data).digest() == bytes(data[-_DIGEST:]):
+        mapped: np.ndarray = np.load(file, mmap_mode="r")
+        return mapped
+    return None
 
 
 def _decoded(
@@ -107,7 +148,7 @@ def _usable(photos: Iterator[np.ndarray | str], paths: Sequence[str]) -> Iterato
 
 
 def _key(paths: Sequence[str], size: int, mode: images.Fit) -> str:
-    digest = hashlib.sha256(f"{size} {mode} {tf.__version__}".encode())
+    digest = hashlib.sha256(f"{size} {mode} {tf.__version__} {_FORM}".encode())
     for module in (images, exif, headers):
         digest.update(inspect.getsource(module).encode())
     for path in paths:

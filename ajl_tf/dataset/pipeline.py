@@ -19,6 +19,7 @@ def training_batches(
     draws: int,
     epochs: range,
     batch_size: int,
+    done: int = 0,
 ) -> tf.data.Dataset:
     """The batches of several epochs, one after the other.
 
@@ -32,6 +33,7 @@ def training_batches(
         draws: Numbers drawn for each row.
         epochs: Which epochs.
         batch_size: Rows a batch; an epoch's last batch may be smaller.
+        done: Batches of the first of these epochs that are left out.
 
     Returns:
         Dataset of `({"source": (B, ...), "drawn": (B, draws)}, (B, classes))`.
@@ -49,7 +51,8 @@ def training_batches(
         return {"source": _take(source, rows), "drawn": drawn}, _take(targets, rows)
 
     numbers = tf.data.Dataset.range(epochs.start, epochs.stop)
-    return numbers.flat_map(planned).map(gathered, tf.data.AUTOTUNE).prefetch(_WAITING)
+    plans = numbers.flat_map(planned).skip(done)
+    return plans.map(gathered, tf.data.AUTOTUNE).prefetch(_WAITING)
 
 
 def evaluation_batches(source: np.ndarray, rows: np.ndarray, batch_size: int) -> tf.data.Dataset:

@@ -5,17 +5,20 @@ from __future__ import annotations
 import json
 import time
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from ajl_tf.assessment.groups import BANDS, band_index, tone_index
 from ajl_tf.assessment.metrics import balanced_accuracy, confusion, weighted_f1
+from ajl_tf.config import Phase
 from ajl_tf.errors import UserError
-from ajl_tf.files import atomic_path
+from ajl_tf.files import atomic_path, naming
 from ajl_tf.progress import ProgressLine
 
 MONITOR = "val_weighted_f1"
@@ -46,9 +49,10 @@ class Validation(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Scores, and keeps the weights if they are the best so far."""
         assert logs is not None  # fit hands them over; Keras's signature allows None
-        swap = self._average_swap()
-        if swap:
-            swap.on_test_begin()
+        with averaged(self.model.optimizer):
+            self._score(epoch, logs)
+
+    def _score(self, epoch: int, logs: dict[str, Any]) -> None:
         logits = self.predict().astype(np.float64)  # the loss of a training gone wild overflows
         if not np.isfinite(logits).all():
             raise _diverged(f"the logits are not finite after epoch {epoch + 1}")
@@ -66,16 +70,32 @@ class Validation(keras.callbacks.Callback):
                 logs[f"val_recall_{band}"] = float(balanced_accuracy(matrix))
         if self.best:
             self.best.offer(logs[MONITOR], epoch)
-        if swap:
-            swap.on_test_end()
 
-    def _average_swap(self) -> keras.callbacks.SwapEMAWeights | None:
-        optimizer = self.model.optimizer  # under mixed_float16 inside one that scales the loss
-        if not getattr(optimizer, "inner_optimizer", optimizer).use_ema:
-            return None
-        swap = keras.callbacks.SwapEMAWeights()
-        swap.set_model(self.model)
-        return swap
+
+@contextmanager
+def averaged(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
+    """Puts the average that the optimizer keeps, if it does, in the place of the weights.
+
+    Afterwards every weight has the bits it had; `keras.callbacks.SwapEMAWeights` exchanges by
+    sums, which rounds.
+    """
+    inner = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
+    weights = inner._trainable_variables if inner.use_ema else []
+    pairs = (
+        list(zip(weights, inner._model_variables_moving_average, strict=True)) if weights else []
+    )
+
+    def swap() -> None:
+        for weight, average in pairs:
+            held = tf.identity(weight.value)
+            weight.assign(average)
+            average.assign(held)
+
+    swap()
+    try:
+        yield
+    finally:
+        swap()
 
 
 class BestWeights:
@@ -136,24 +156,49 @@ class EpochLog(keras.callbacks.Callback):
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Writes the epoch's line."""
         assert logs is not None
-        seconds = time.monotonic() - self.start
+        seconds = self.spent
         logs["learning_rate"] = float(
             keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)
         )
         logs["images_per_second"] = self.photos / seconds
         numbers = {key: float(f"{float(value):.6g}") for key, value in logs.items()}
         entry = {"phase": self.phase, "epoch": epoch, **numbers, "seconds": round(seconds, 3)}
-        with self.path.open("a", encoding="utf-8") as file:
+        with naming(self.path), self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
         if self.announce:
             score = f"  val weighted F1 {logs[MONITOR]:.3f}" if MONITOR in logs else ""
             self.line.close(self.photos, f"loss {logs['loss']:.3f}{score}")
+
+    @property
+    def spent(self) -> float:
+        """Seconds of this epoch so far."""
+        return time.monotonic() - self.start
+
+    @spent.setter
+    def spent(self, seconds: float) -> None:
+        self.start = time.monotonic() - seconds
 
     def _finite(self, logs: dict[str, Any], at: str) -> float:
         loss = float(logs["loss"])
         if not np.isfinite(loss):
             raise _diverged(f"the loss is {loss} in {self.phase!r}, epoch {self.epoch + 1}, {at}")
         return loss
+
+
+def watchers(phase: Phase) -> list[keras.callbacks.Callback]:
+    """What lowers a phase's learning rate, or ends it, where its score no longer gets better."""
+    found: list[keras.callbacks.Callback] = []
+    if phase.schedule == "plateau":
+        found.append(
+            keras.callbacks.ReduceLROnPlateau(
+                MONITOR, phase.factor, phase.plateau_patience, mode="max"
+            )
+        )
+    if phase.early_stopping:
+        found.append(
+            keras.callbacks.EarlyStopping(MONITOR, patience=phase.early_stopping, mode="max")
+        )
+    return found
 
 
 def _diverged(what: str) -> UserError:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,14 +12,16 @@ import numpy as np
 import tensorflow as tf
 
 from ajl_tf.config import Augment, Balance, Loss, Phase, Training
-from ajl_tf.dataset.images import to_input
-from ajl_tf.dataset.pipeline import evaluation_batches, training_batches
+from ajl_tf.dataset.pipeline import training_batches
 from ajl_tf.models.classifier import Classifier, unfreeze
 from ajl_tf.runs import HISTORY
 from ajl_tf.training.balance import class_weights, sampling_weights, strengths
-from ajl_tf.training.callbacks import MONITOR, BestWeights, EpochLog, Validation
+from ajl_tf.training.callbacks import BestWeights, EpochLog, Validation, watchers
+from ajl_tf.training.keeping import Keeper
 from ajl_tf.training.optimizers import depth_rates, make_optimizer
 from ajl_tf.training.plan import EpochPlan
+from ajl_tf.training.predicting import Predictor, image_predictor
+from ajl_tf.training.stopping import Stopped, Stops
 from ajl_tf.training.tensorboard import Pictures
 from ajl_tf.training.trainer import Trainer, make_loss
 
@@ -62,26 +64,6 @@ class Recipe:
     training: Training
 
 
-class Predictor:
-    """Logits of rows of an array, for a network whose function is traced once."""
-
-    def __init__(self, model: keras.Model, prepare: Callable[[tf.Tensor], tf.Tensor]):
-        """`prepare` turns a batch of the array's rows into the model's input."""
-        self._step = tf.function(
-            lambda batch: model(prepare(batch), training=False), reduce_retracing=True
-        )
-
-    def __call__(self, source: np.ndarray, rows: np.ndarray, batch_size: int) -> np.ndarray:
-        """float32 `(len(rows), …)`, in the order of `rows`, each once."""
-        outputs = [self._step(b).numpy() for b in evaluation_batches(source, rows, batch_size)]
-        return np.concatenate(outputs).astype(np.float32)
-
-
-def image_predictor(model: keras.Model, size: int) -> Predictor:
-    """A predictor from canvases, resized to the model's input as a SavedModel does it."""
-    return Predictor(model, lambda canvases: to_input(canvases, size))
-
-
 def fit(
     classifier: Classifier,
     rows: Rows,
@@ -93,7 +75,9 @@ def fit(
 ) -> list[int]:
     """Runs all phases and leaves the kept weights in the classifier.
 
-    Writes `history.jsonl`, `tensorboard/` and, where validation rows select, `best.weights.h5`.
+    Writes `history.jsonl`, `tensorboard/`, checkpoints and, where validation rows select,
+    `best.weights.h5`. Where the folder has a checkpoint, the training goes on from it, to the same
+    bits as one that was never ended.
 
     Args:
         classifier: Trained in place.
@@ -108,24 +92,27 @@ def fit(
 
     Raises:
         UserError: A phase names a layer that is not there, or the training diverges.
+        KeyboardInterrupt: Ctrl-C or SIGTERM, with a checkpoint written.
     """
     for phase in recipe.phases:
         unfreeze(classifier, phase.unfreeze)  # an unknown layer is told before the first phase
     best = None
     if recipe.training.keep == "best" and len(rows.validation):
         best = BestWeights(classifier.model, folder / "best.weights.h5")
-    took: list[int] = []
+    keeper = Keeper(folder, classifier.model, best, recipe.training.checkpoint_minutes, Stops())
     for number, phase in enumerate(recipe.phases):
-        start = sum(took)
+        if number < len(keeper.took):
+            continue
+        start = sum(keeper.took)
         span = range(start, start + (phase.epochs if epochs is None else epochs[number]))
-        took.append(
-            _fit_phase(classifier, rows, recipe, phase, span, folder, best, announce) if span else 0
+        keeper.phase_done(
+            _fit_phase(classifier, rows, recipe, phase, span, keeper, announce) if span else 0
         )
     if not best:
-        return took
+        return keeper.took
     classifier.model.load_weights(best.path)
     kept: list[int] = []
-    for length in took:
+    for length in keeper.took:
         kept.append(min(length, best.epoch + 1 - sum(kept)))
     return kept
 
@@ -157,11 +144,10 @@ def _fit_phase(
     recipe: Recipe,
     phase: Phase,
     epochs: range,
-    folder: Path,
-    best: BestWeights | None,
+    keeper: Keeper,
     announce: bool,
 ) -> int:
-    """Runs one phase and returns how many epochs it took."""
+    """Runs one phase, or the rest of it, and returns how many epochs it took."""
     stage = _stage(classifier, rows, recipe, phase)
     size, batch_size = recipe.input_size, recipe.training.batch_size
     labels, tones = rows.labels[rows.train], rows.tones[rows.train]
@@ -176,13 +162,16 @@ def _fit_phase(
         size,
         strengths(rows.labels, rows.train, recipe.augment.rare_boost),
     )
+    is_amid = keeper.is_amid
+    left = range(keeper.epoch, epochs.stop) if is_amid else epochs
     batches = training_batches(
         stage.source,
         rows.targets,
         plan,
         draws=plan.draws,
-        epochs=epochs,
+        epochs=left,
         batch_size=batch_size,
+        done=keeper.batch,
     )
     weights = class_weights(labels, classes, balance.class_weights, balance.effective_number_beta)
     trainer = Trainer(stage.model, stage.augment, size, weights, recipe.training.xla)
@@ -198,31 +187,46 @@ def _fit_phase(
         # fit would choose XLA by itself, many times slower on a CPU and unable to compile the warp.
         jit_compile=False,
     )
+    if keeper.batch:
+        trainer.make_train_function()
+        trainer.train_function = keeper.go_on(trainer.train_function)
+
+    def predict() -> np.ndarray:
+        with keeper.stops.at_once():
+            return stage.predictor(stage.source, rows.validation, batch_size)
+
     validation = None
     if len(rows.validation):
-        validation = Validation(
-            lambda: stage.predictor(stage.source, rows.validation, batch_size),
-            rows.labels[rows.validation],
-            rows.tones[rows.validation],
-            best,
-        )
-    board = folder / "tensorboard"
-    history = trainer.fit(
-        batches,
-        initial_epoch=epochs.start,
-        epochs=epochs.stop,
-        steps_per_epoch=steps,
-        callbacks=[
-            *([validation] if validation else []),
-            EpochLog(folder / HISTORY, phase.name, len(rows.train), batch_size, announce),
-            *(_watchers(phase) if validation else []),
-            keras.callbacks.TensorBoard(str(board), write_graph=False),
-            Pictures(board, batches, stage.augment, size, rows.class_names, validation),
-        ],
-        shuffle=False,  # the plan has shuffled
-        verbose=0,
-    )
-    return len(history.epoch)
+        own = rows.validation
+        validation = Validation(predict, rows.labels[own], rows.tones[own], keeper.best)
+    board, log = keeper.folder / "tensorboard", keeper.folder / HISTORY
+    keeper.counters = [
+        EpochLog(log, phase.name, len(rows.train), batch_size, announce),
+        *(watchers(phase) if validation else []),
+    ]
+    shown = None if is_amid else stage.augment
+    try:
+        with keeper.stops:
+            history = trainer.fit(
+                batches,
+                initial_epoch=left.start,
+                epochs=left.stop,
+                steps_per_epoch=steps,
+                callbacks=[
+                    *([validation] if validation else []),
+                    *keeper.counters,
+                    keras.callbacks.TensorBoard(str(board), write_graph=False),
+                    Pictures(board, batches, shown, size, rows.class_names, validation),
+                    keeper,
+                ],
+                shuffle=False,  # the plan has shuffled
+                verbose=0,
+            )
+    except Stopped:  # while the validation rows were scored
+        keeper.keep()
+        keeper.stops.deliver()
+        raise
+    return int(history.epoch[-1]) + 1 - epochs.start
 
 
 def _features(classifier: Classifier, rows: Rows, recipe: Recipe) -> np.ndarray:
@@ -233,18 +237,3 @@ def _features(classifier: Classifier, rows: Rows, recipe: Recipe) -> np.ndarray:
     features = np.zeros((len(rows.canvases), values.shape[1]), np.float32)
     features[used] = values
     return features
-
-
-def _watchers(phase: Phase) -> list[keras.callbacks.Callback]:
-    watchers: list[keras.callbacks.Callback] = []
-    if phase.schedule == "plateau":
-        watchers.append(
-            keras.callbacks.ReduceLROnPlateau(
-                MONITOR, phase.factor, phase.plateau_patience, mode="max"
-            )
-        )
-    if phase.early_stopping:
-        watchers.append(
-            keras.callbacks.EarlyStopping(MONITOR, patience=phase.early_stopping, mode="max")
-        )
-    return watchers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import time
 from collections.abc import Sequence
@@ -20,9 +21,11 @@ from ajl_tf.dataset.splits import inner_split
 from ajl_tf.errors import UserError, listed
 from ajl_tf.files import atomic_path
 from ajl_tf.models.classifier import build_classifier
-from ajl_tf.runs import MODEL, PREDICTIONS, RESULT, read_json, write_json
-from ajl_tf.training.fitting import Recipe, Rows, fit, image_predictor
+from ajl_tf.runs import HISTORY, MODEL, PREDICTIONS, RESULT, read_json, write_json
+from ajl_tf.training.checkpoint import forget_checkpoint
+from ajl_tf.training.fitting import Recipe, Rows, fit
 from ajl_tf.training.keyed import photo_keys
+from ajl_tf.training.predicting import image_predictor
 from ajl_tf.training.targets import adjust_logits, soft_targets
 
 REFIT = "refit"
@@ -30,7 +33,7 @@ REFIT = "refit"
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """Everything that the members of a run share.
+    """Everything that the members of a run share. A member that is finished is left as it is.
 
     Attributes:
         experiment: Resolved.
@@ -134,9 +137,13 @@ def _train(
     predicted: np.ndarray,
     epochs: Sequence[int] | None = None,
 ) -> None:
+    if (folder / RESULT).is_file():
+        forget_checkpoint(folder)  # a kill may have come between the two
+        return
     experiment, names = job.experiment, job.class_names
     labels = np.searchsorted(names, job.manifest["label"])
     folder.mkdir(exist_ok=True)
+    earlier = _seconds(folder / HISTORY)
     start = time.monotonic()
     keras.backend.clear_session()
     keras.utils.set_random_seed(experiment.seed)
@@ -180,9 +187,18 @@ def _train(
             "train": len(train),
             "validation": len(validation),
             "predicted": len(predicted),
-            "minutes": round((time.monotonic() - start) / 60, 2),
+            "minutes": round((earlier + time.monotonic() - start) / 60, 2),
         },
     )
+    forget_checkpoint(folder)
+
+
+def _seconds(history: Path) -> float:
+    """How long the epochs took that were trained before the training was ended."""
+    if not history.is_file():
+        return 0.0
+    lines = history.read_text(encoding="utf-8").splitlines()
+    return float(sum(json.loads(line)["seconds"] for line in lines))
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

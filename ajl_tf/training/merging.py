@@ -75,7 +75,9 @@ def merge_runs(
         if (opened[0][0] / name).is_file():
             shutil.copyfile(opened[0][0] / name, run / name)
     for fold, part in found.items():
-        shutil.copytree(part, run / fold_name(fold))
+        copy = run / f".{fold_name(fold)}"  # under its name only when it is whole
+        shutil.copytree(part, copy)
+        copy.rename(run / fold_name(fold))
     # The merge may be made elsewhere and later; the scores come from where the folds were trained.
     trained = {
         fold_name(fold): read_json(part.parent / ENVIRONMENT) for fold, part in found.items()

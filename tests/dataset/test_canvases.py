@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from ajl_tf.dataset import canvases, reading
-from ajl_tf.dataset.canvases import load_canvases
+from ajl_tf.dataset.canvases import content_hash, load_canvases
 from ajl_tf.errors import UserError
 
 Load = Callable[..., np.ndarray]
@@ -72,6 +72,8 @@ def test_memory_and_disk_give_the_same(paths: list[str], load: Load, tmp_path: P
     np.testing.assert_array_equal(built, in_memory)
     np.testing.assert_array_equal(found, in_memory)
     assert isinstance(found, np.memmap)
+    assert content_hash(built) == content_hash(in_memory)
+    assert content_hash(in_memory[::-1].copy()) != content_hash(in_memory)
 
 
 def test_a_cache_of_the_same_is_found_and_not_made_again(
@@ -157,17 +159,9 @@ def test_an_interrupted_build_leaves_nothing(
     np.testing.assert_array_equal(load(paths), load(paths, memory_limit_mb=1))
 
 
-def test_two_builders_at_once_both_succeed(
-    paths: list[str], load: Load, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_of_two_builders_at_once_one_builds_for_both(
+    paths: list[str], load: Load, tmp_path: Path, decoded: list[str]
 ) -> None:
-    both = threading.Barrier(2)
-
-    def together(paths: list[str], *rest: object) -> Iterator[np.ndarray | str]:
-        for photo in reading.read_photos(paths, *rest):
-            both.wait(timeout=30)  # neither is ahead of the other by more than a photo
-            yield photo
-
-    monkeypatch.setattr(canvases, "read_photos", together)
     results: list[np.ndarray] = []
     threads = [threading.Thread(target=lambda: results.append(load(paths))) for _ in range(2)]
     for thread in threads:
@@ -175,11 +169,28 @@ def test_two_builders_at_once_both_succeed(
     for thread in threads:
         thread.join()
     assert len(list((tmp_path / "cache").iterdir())) == 1
-    monkeypatch.undo()
+    assert decoded == paths
     expected = load(paths, memory_limit_mb=1)
     assert len(results) == 2
     for result in results:
         np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.parametrize("damage", ["a bit", "cut short", "empty"])
+def test_a_damaged_cache_is_told_of_and_made_again(
+    damage: str, paths: list[str], load: Load, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    expected = np.array(load(paths))
+    (file,) = (tmp_path / "cache").iterdir()
+    data = bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes({"a bit": data, "cut short": data[:-1], "empty": b""}[damage])
+    (tmp_path / "cache" / f".1-12345678.{file.name}").write_bytes(b"left by a kill")
+    np.testing.assert_array_equal(load(paths), expected)
+    assert capsys.readouterr().err == f"warning: the cache {file} is damaged and made again\n"
+    assert list((tmp_path / "cache").iterdir()) == [file]
+    np.testing.assert_array_equal(load(paths), expected)
+    assert not capsys.readouterr().err
 
 
 @pytest.mark.parametrize("memory_limit_mb", [0, 1], ids=["disk", "memory"])

@@ -138,14 +138,14 @@ def test_the_cache_of_canvases(disk: Any, said: Any, training: list[str], tmp_pa
     assert not (tmp_path / "runs").exists()
 
 
-# From a run's first file to its last: the settings, TensorBoard's, the weights, the model.
+# From a run's first file to its last: settings, TensorBoard's, weights, checkpoint, model.
 @pytest.mark.parametrize(
     ("free", "keep", "where"),
     [
         (0, "best", "config.toml"),
-        (28, "best", "tensorboard"),
+        (36, "best", "tensorboard"),
         (64, "best", "best.weights.h5"),
-        (64, "last", "model.keras"),
+        (92, "last", "checkpoint"),
     ],
 )
 def test_the_run_folder(
@@ -156,10 +156,16 @@ def test_the_run_folder(
     assert run_verb(train.main, arguments) == 2
     message = said()
     assert message.startswith(FULL)
-    assert where in message
-    assert len(message.splitlines()) == 1
+    assert where in message, message
+    (run,) = runs.glob("*")
+    told = (
+        []
+        if where == "config.toml"
+        else [f"To go on from there: python -m ajl_tf.train --resume {run}"]
+    )
+    assert message.splitlines()[1:] == told, message
     names = {Path(name).name for name in made_on(runs)}
-    small = {"config.toml", "environment.json", "manifest.csv", "history.jsonl"}
+    small = {"config.toml", "environment.json", "manifest.csv", "job.json", "history.jsonl"}
     assert {name for name in names if not name.startswith("events.")} <= small
 
 
