@@ -1,4 +1,9 @@
-"""Exports a finished run as a SavedModel that loads anywhere, without this package."""
+"""Exports finished runs as one SavedModel that loads anywhere, without this package.
+
+Its probabilities are calibrated on photos that were not trained on (temperature scaling), and it
+says of each photo how unlike anything known it is. Several runs become one model: their weights are
+fitted on the photos that each held out, and what they score together is written beside the runs.
+"""
 
 from __future__ import annotations
 
@@ -6,33 +11,64 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from ajl_tf.errors import run_verb
+from ajl_tf.errors import UserError, run_verb
 from ajl_tf.process import import_tensorflow
+from ajl_tf.train_options import add_folders
+
+VIEWS = ("none", "flips", "flips+crops")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the verb."""
-    parser = argparse.ArgumentParser(prog="python -m ajl_tf.export", description=__doc__)
-    parser.add_argument(
-        "run",
-        type=Path,
-        help="a folder under experiments/runs/; of one with folds, their average is exported, or "
-        "its refit if it has one",
-    )
-    parser.add_argument(
-        "--saved-models",
-        type=Path,
-        default=Path("saved_models"),
-        metavar="DIR",
-        help="folder of all SavedModels (default: %(default)s)",
-    )
-    arguments = parser.parse_args(argv)
+    arguments = _parser().parse_args(argv)
+    runs: list[Path] = arguments.run
+    if len(runs) == 1 and arguments.name is not None:
+        raise UserError("--name is for several runs; one run has the name of its experiment.")
 
     import_tensorflow()
-    from ajl_tf.serving.export import export_run
+    from ajl_tf.serving.export import export_ensemble, export_run
+    from ajl_tf.serving.sources import Options
 
-    print(f"SavedModel   {export_run(arguments.run, arguments.saved_models)}")
+    options = Options(arguments.tta, not arguments.no_unlike, arguments.cache)
+    if len(runs) == 1:
+        print(f"SavedModel   {export_run(runs[0], arguments.saved_models, options)}")
+        return 0
+    name = arguments.name or "ensemble"
+    made = export_ensemble(runs, arguments.saved_models, arguments.runs, name, options)
+    print(f"scores       {made.scores}")
+    print(f"SavedModel   {made.version}")
     return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m ajl_tf.export",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "run",
+        nargs="+",
+        type=Path,
+        help="a folder under experiments/runs/; of one with folds, their average is exported, or "
+        "its refit if it has one. Several that held out the same photos become an ensemble",
+    )
+    parser.add_argument("--name", help="of an ensemble (default: ensemble)")
+    parser.add_argument(
+        "--tta",
+        choices=VIEWS,
+        default="none",
+        help="average the answers to several views of each photo, inside the SavedModel: its eight "
+        "flips and quarter turns, or these of the photo and of its middle (16); inference takes as "
+        "many times as long (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--no-unlike",
+        action="store_true",
+        help="leave out how unlike anything known a photo is; without --tta, no photo is then read",
+    )
+    add_folders(parser, "--saved-models", "--runs", "--cache")
+    return parser
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """Predicts every photo of a folder or CSV with a SavedModel, and writes a submission if asked.
 
-A photo that cannot be read is listed in <out>.errors.csv and the rest goes on; the exit code is
-then 1. Research software: it makes no diagnosis.
+The column unlike says how unlike anything known a photo is, from 0 to 1 (a SavedModel of an older
+version has none: export its run again). A photo that cannot be read is listed in <out>.errors.csv
+and the rest goes on; the exit code is then 1. Research software: it makes no diagnosis.
 """
 
 from __future__ import annotations
@@ -86,9 +87,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     empty = _empty_table(rows, model, arguments.photos)
     rows = rows.iloc[len(rows) * shard // shards : len(rows) * (shard + 1) // shards]
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    predicted, errors = _predict(model, rows, empty, unfinished, arguments.batch_size)
+    predicted, errors, strange = _predict(model, rows, empty, unfinished, arguments.batch_size)
     unfinished.rename(arguments.out)
     print(f"predictions  {arguments.out} ({len(predicted)} of {len(rows)} photos)")
+    if strange is not None:
+        threshold = float(model.unlike_threshold)
+        print(f"unlike       {strange} photos above {threshold:.3f}: unlike anything known")
     if errors:
         _write_csv(errors_csv, ("image_id", "path", "reason"), errors)
         print(f"unreadable   {errors_csv} ({len(errors)} photos)", file=sys.stderr)
@@ -123,18 +127,26 @@ def _empty_table(rows: pd.DataFrame, model: Any, source: Path) -> pd.DataFrame:
     kinds = rows.drop_duplicates(told) if told else rows[:1]
     anything = np.full((len(kinds), len(names)), 1 / len(names))
     try:
-        return make_predictions(kinds, names, anything)[:0]
+        table = make_predictions(kinds, names, anything)[:0]
     except UserError as error:
         raise UserError(
             f"{source} does not go with the model. Mend these columns, or delete them: to predict, "
             f"they are not needed.\n{error}"
         ) from None
+    if "unlike" in model.signatures["serving_default"].structured_outputs:
+        table["unlike"] = np.empty(0, np.float32)
+    return table
 
 
 def _predict(
     model: Any, rows: pd.DataFrame, empty: pd.DataFrame, out: Path, batch_size: int
-) -> tuple[dict[str, str], list[tuple[str, str, str]]]:
-    """Streams predictions into `out`; returns the label of each id, and the unreadable photos."""
+) -> tuple[dict[str, str], list[tuple[str, str, str]], int | None]:
+    """Streams predictions into `out`.
+
+    Returns:
+        The label of each id, the unreadable photos, and how many are above the threshold of
+        `unlike`; None of a model that does not say.
+    """
     from ajl_tf.assessment.predictions import make_predictions, prediction_lines
     from ajl_tf.files import naming
     from ajl_tf.progress import ProgressLine
@@ -145,6 +157,7 @@ def _predict(
     paths = rows["path"].tolist()
     predicted: dict[str, str] = {}
     errors: list[tuple[str, str, str]] = []
+    strange = 0 if "unlike" in empty else None
     line = ProgressLine(len(rows), "predicting")
     # Mode x: two processes with one --out must not write into one file.
     with naming(out), out.open("x", encoding="utf-8", newline="") as file:
@@ -152,13 +165,16 @@ def _predict(
         for answers in predict_photos(model, paths, batch_size):
             if answers.rows:
                 table = make_predictions(rows.iloc[answers.rows], names, answers.probabilities)
+                if strange is not None:
+                    table["unlike"] = answers.unlike
+                    strange += int((answers.unlike > model.unlike_threshold.numpy()).sum())
                 table = table.reindex(columns=empty.columns)  # labels may be missing from a batch
                 file.write(prediction_lines(table, header=False))
                 predicted |= dict(zip(table["image_id"], table["predicted"], strict=True))
             errors += [(*rows[["image_id", "path"]].iloc[i], why) for i, why in answers.errors]
             line.update(len(predicted) + len(errors))
     line.close(len(predicted) + len(errors))
-    return predicted, errors
+    return predicted, errors, strange
 
 
 def _shard(text: str) -> tuple[int, int]:

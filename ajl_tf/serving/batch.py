@@ -20,11 +20,13 @@ class Answers:
     Attributes:
         rows: Positions of the readable photos in the paths given.
         probabilities: float32 `(len(rows), C)`.
+        unlike: float32 `(len(rows),)`; None from a SavedModel that does not say.
         errors: Position and reason of each unreadable one.
     """
 
     rows: list[int]
     probabilities: np.ndarray
+    unlike: np.ndarray | None
     errors: list[tuple[int, str]] = field(default_factory=list)
 
 
@@ -50,14 +52,15 @@ def predict_photos(model: Any, paths: Sequence[str | Path], batch_size: int) -> 
             rows.append(row)
             canvases.append(photo)
         if len(rows) + len(errors) == batch_size or row == len(paths) - 1:
-            yield Answers(rows, _answer(serve, canvases, model.class_names.shape[0]), errors)
+            yield Answers(rows, *_answer(serve, canvases), errors)
             canvases, rows, errors = [], [], []
 
 
-def _answer(serve: Any, canvases: list[np.ndarray], classes: int) -> np.ndarray:
+def _answer(serve: Any, canvases: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
+    said = serve.structured_outputs
     if not canvases:
-        return np.empty((0, classes), np.float32)
-    probabilities: np.ndarray = serve(images=tf.constant(np.stack(canvases)))[
-        "probabilities"
-    ].numpy()
-    return probabilities
+        nothing = np.empty((0, said["probabilities"].shape[1]), np.float32)
+        return nothing, np.empty(0, np.float32) if "unlike" in said else None
+    answer = serve(images=tf.constant(np.stack(canvases)))
+    unlike = answer["unlike"].numpy() if "unlike" in answer else None
+    return answer["probabilities"].numpy(), unlike

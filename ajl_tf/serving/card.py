@@ -5,65 +5,88 @@ Its sections follow Mitchell et al. 2019, "Model Cards for Model Reporting" (arX
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from ajl_tf.assessment.report import format_table
+from ajl_tf.assessment.card import card_section
+from ajl_tf.assessment.limits import INTENDED_USE
 from ajl_tf.config import Experiment
 from ajl_tf.models.backbones import BACKBONES
+from ajl_tf.serving.alarms import Alarms, Unlike
+from ajl_tf.serving.blend import Blend
+from ajl_tf.serving.mixture import Fitted
+from ajl_tf.serving.sources import Source
 
 
-def model_card(experiment: Experiment, report: dict[str, Any], run: str, members: int) -> str:
+def model_card(
+    name: str,
+    run: str,
+    sources: Sequence[Source],
+    blend: Blend,
+    unlike: Unlike | None,
+    report: dict[str, Any],
+) -> str:
     """The card as Markdown.
 
     Args:
-        experiment: Resolved.
+        name: Of the SavedModel.
+        run: Of the folder that has the report.
+        sources: The runs whose networks it may hold.
+        blend: How their answers become one.
+        unlike: What it knows; None if it does not say.
         report: From `assessment.report.make_report`.
-        run: The run's name.
-        members: Networks in the SavedModel; their probabilities are averaged.
     """
-    backbone = BACKBONES[experiment.model.backbone]
-    networks = "one network" if members == 1 else f"the average of {members} networks"
-    averaged = (
-        ""
-        if members == 1
-        else "\nThe scores are of the single networks on photos they were not trained on; the "
-        "average of them was trained on all of these photos and cannot be scored on them.\n"
-    )
-    return f"""# {experiment.name}
+    networks = sum(len(source.parts) for source in sources)
+    return f"""# {name}
 
 **Research software. It makes no diagnosis and must not be used for one.**
 
 ## Model
 
-- {networks}, backbone `{backbone.name}`, input {experiment.input_size} pixels,
-  {len(report["classes"])} classes
-- starting weights: `{experiment.model.weights}` ({_origin(experiment)})
-- run `{run}`, configuration {experiment.hash}
+{_model(sources, blend)}
+- {len(report["classes"])} classes
+- scores of `{run}`
 
 ## Use
 
-Meant for research on how well photos of skin conditions can be told apart on every skin tone. Not
-meant for patients, triage, or any decision about a person. A photo of something else (another
-condition, healthy skin, a cat) gets one of the {len(report["classes"])} answers all the same.
+{INTENDED_USE}
 
 ## Data
 
 {_data(report["classes"])}
 
+## How sure it says it is
+
+{_sure(blend, networks)}
+
+## Photos unlike anything known
+
+{_unlike(unlike)}
+
 ## Scores
 
-`{report["rows"]}`, n = {report["n"]}. Intervals are 95 %.
-{averaged}
-```
-{format_table(report)}
-```
+{_scored(len(sources), networks)}
 
-## Limits
+{card_section(report)}"""
 
-- Skin tone is an annotator's reading of a photo on the Fitzpatrick scale, not a measurement.
-- Groups with few photos have wide intervals: what they cannot tell apart, this card does not claim.
-- Scores are on photos of the same collection; another camera, clinic or population may score lower.
-"""
+
+def _model(sources: Sequence[Source], blend: Blend) -> str:
+    return "\n".join(
+        _run(source, None if len(sources) == 1 else weight)
+        for source, weight in zip(sources, blend.weights, strict=True)
+    )
+
+
+def _run(source: Source, weight: float | None) -> str:
+    experiment, count = source.experiment, len(source.parts)
+    networks = "one network" if count == 1 else f"the average of {count} networks"
+    share = "" if weight is None else f", weight {weight:.3f}"
+    return (
+        f"- {networks}{share}, backbone `{experiment.model.backbone}`, input "
+        f"{experiment.input_size} pixels\n"
+        f"  - starting weights: `{experiment.model.weights}` ({_origin(experiment)})\n"
+        f"  - run `{source.folder.name}`, configuration {experiment.hash}"
+    )
 
 
 def _origin(experiment: Experiment) -> str:
@@ -71,8 +94,73 @@ def _origin(experiment: Experiment) -> str:
         return "random"
     backbone = BACKBONES[experiment.model.backbone]
     if experiment.model.weights == "imagenet":
-        return f"ImageNet, licence {backbone.licence}"
+        return f"{backbone.trained_on}, licence {backbone.licence}"
     return "a local file; mind its licence"
+
+
+def _sure(blend: Blend, networks: int) -> str:
+    if len(blend.temperatures) == 1:
+        (fitted,) = blend.temperatures
+        lines = [f"The logits are divided by a temperature: {_heat(fitted)}."]
+    else:
+        each = "; ".join(_heat(fitted) for fitted in blend.temperatures)
+        lines = [
+            f"The logits of each run are divided by a temperature: {each}.",
+            "Weights and a last temperature, of the weighted sum, are fitted on the same rows: "
+            f"{_heat(blend.last)}.",
+        ]
+    if networks > len(blend.temperatures):
+        lines.append(
+            "The average of a run's networks is somewhat less sure than it may be: no photo is "
+            "left to fit that on, for all but one of the networks trained on each."
+        )
+    lines.append("The scores below are of probabilities before a run's temperature.")
+    if len(blend.temperatures) > 1:
+        lines[-1] = "The scores below are of probabilities after them."
+    return "\n".join(lines)
+
+
+def _heat(fitted: Fitted) -> str:
+    if not fitted.n:
+        return f"{fitted.temperature:.3f} ({fitted.rows})"
+    return f"{fitted.temperature:.3f} (n = {fitted.n:,}, {fitted.rows})"
+
+
+def _unlike(unlike: Unlike | None) -> str:
+    if unlike is None:
+        return "This SavedModel does not say how unlike anything known a photo is."
+    rows = "\n".join(_alarm_row(alarms) for alarms in unlike.alarms)
+    return (
+        "`unlike` is the share of known photos that lie nearer to what the networks know: 1 for a "
+        f"cat or a blank wall. The threshold {unlike.threshold:.3f} was fitted on "
+        f"n = {unlike.n:,} photos. False alarms ({unlike.rows}), with 95 % intervals:\n\n"
+        "| tone band | n | above the threshold |\n|---|---|---|\n"
+        f"{rows}\n\n"
+        "A photo below it may still be of another condition, or of healthy skin."
+    )
+
+
+def _alarm_row(alarms: Alarms) -> str:
+    if alarms.share is None:
+        return f"| {alarms.group} | 0 | – |"
+    share = f"{alarms.share:.1%} [{alarms.low:.1%}, {alarms.high:.1%}]"
+    return f"| {alarms.group} | {alarms.n:,} | {share} |"
+
+
+def _scored(runs: int, networks: int) -> str:
+    if networks == 1:
+        return "Of this network, on photos it was not trained on."
+    if runs == 1:
+        return (
+            "The scores are of the single networks on photos they were not trained on; the average "
+            "of them was trained on all of these photos and cannot be scored on them."
+        )
+    return (
+        "The scores are of the runs together, each by its network that was not trained on the "
+        "photo, with weights and temperatures fitted on other parts of the photos than they are "
+        "scored on. What is served is fitted on all parts, and averages all networks of a run: "
+        "that was trained on all of these photos and cannot be scored on them."
+    )
 
 
 def _data(class_names: list[str]) -> str:

@@ -1,87 +1,162 @@
-"""From a run to a SavedModel: its refit if there is one, else the average of its members."""
+"""From one run or several to a SavedModel: networks, temperatures, weights, what they know."""
 
 from __future__ import annotations
 
 import json
-import zipfile
-import zlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
-import keras
-
-from ajl_tf.config import Experiment
 from ajl_tf.errors import UserError
-from ajl_tf.models.classifier import load_classifier
-from ajl_tf.runs import MODEL, REPORT, RESULT, open_run, read_json
+from ajl_tf.runs import REPORT, read_json
+from ajl_tf.serving.alarms import Unlike, fit_unlike
+from ajl_tf.serving.blend import Blend, fit_blend
 from ajl_tf.serving.card import model_card
+from ajl_tf.serving.ensemble import aligned, ensemble_folder, held_out_scores
 from ajl_tf.serving.savedmodel import Member, Server, save
+from ajl_tf.serving.sources import Options, Source, open_source, with_networks
 
-CARD, FACTS = "model_card.md", "ajl_tf.json"
+FACTS = "ajl_tf.json"
 
 
-def export_run(path: str | Path, saved_models: Path) -> Path:
+@dataclass(frozen=True)
+class Exported:
+    """Where an export is.
+
+    Attributes:
+        version: The SavedModel's folder.
+        scores: Folder with the predictions and the report of several runs together; None for one.
+    """
+
+    version: Path
+    scores: Path | None = None
+
+
+def export_run(path: str | Path, saved_models: Path, options: Options | None = None) -> Path:
     """Writes `<saved_models>/<name>/<next version>/` from a finished run.
 
     Args:
         path: The run folder.
         saved_models: Folder of all SavedModels.
+        options: What is asked for.
 
     Returns:
         The version's folder.
 
     Raises:
-        UserError: No run, or one without a trained model or a report.
+        UserError: No run, one without a trained model or a report, or photos that are gone.
     """
-    folder, experiment = open_run(path)
-    parts = member_folders(folder)
-    names = {tuple(read_json(part / RESULT)["class_names"]) for part in parts}
-    if len(names) > 1:
-        raise UserError(f"the members of {folder} disagree on the classes, and cannot be averaged")
-    class_names = names.pop()
-    members = [Member(_network(part / MODEL), experiment.input_size) for part in parts]
-    server = Server(members, class_names, experiment.canvas, experiment.data.fit)
-    report = read_json(folder / REPORT)
-    facts = _facts(experiment, class_names, folder.name, [part.name for part in parts])
-    documents = {
-        CARD: model_card(experiment, report, folder.name, len(parts)),
-        FACTS: json.dumps(facts, indent=1) + "\n",
-    }
-    return save(server, saved_models / experiment.name, documents)
+    options = options or Options()
+    source = open_source(path)
+    name, report = source.experiment.name, read_json(source.folder / REPORT)
+    sources = [with_networks(source, source.experiment.canvas, options)]
+    return _save(sources, options, name, source.folder.name, report, saved_models)
 
 
-def member_folders(run: Path) -> list[Path]:
-    """Where a run's models are: the refit alone, or its folds in order, or the run itself."""
-    folds = [p for p in run.glob("fold_*") if p.is_dir()]
-    ordered = sorted(folds, key=lambda p: int(p.name.removeprefix("fold_")))
-    for parts in ([run / "refit"], ordered, [run]):
-        finished = [part for part in parts if (part / RESULT).is_file()]
-        if finished:
-            return finished
-    raise UserError(f"{run} holds no trained model; the training did not get to its end")
+def export_ensemble(
+    paths: Sequence[str | Path], saved_models: Path, runs: Path, name: str, options: Options
+) -> Exported:
+    """Writes one SavedModel of several runs, and what they score together on held-out photos.
 
+    Args:
+        paths: Run folders, at least two.
+        saved_models: Folder of all SavedModels.
+        runs: Folder of all runs, in which the ensemble gets one of its own.
+        name: Of the ensemble.
+        options: What is asked for.
 
-def _network(path: Path) -> keras.Model:
-    try:
-        return load_classifier(path)
-    except (OSError, ValueError, LookupError, zipfile.BadZipFile, zlib.error) as error:
-        reason = " ".join(str(error).split())
+    Raises:
+        UserError: As `export_run`, or runs that do not go together.
+    """
+    repeated = sorted({str(path) for path in paths if list(paths).count(path) > 1})
+    if repeated:
+        raise UserError(f"a run goes into an ensemble once. Received twice: {', '.join(repeated)}")
+    sources = aligned([open_source(path) for path in paths])
+    canvas = max(source.experiment.canvas for source in sources)
+    if not options.needs_photos and len({source.experiment.canvas for source in sources}) > 1:
         raise UserError(
-            f"{path} cannot be loaded, it is missing or damaged. Copy it again from where it was "
-            f"trained, or train it again. ({reason})"
-        ) from None
+            "runs with canvases of different sizes are shown their photos once more, from one "
+            "canvas, as they will be served. Leave out --no-unlike."
+        )
+    sources = [with_networks(source, canvas, options) for source in sources]
+    folder = ensemble_folder(runs, name)
+    report = held_out_scores(sources, folder)
+    return Exported(_save(sources, options, name, folder.name, report, saved_models), folder)
 
 
-def _facts(
-    experiment: Experiment, class_names: tuple[str, ...], run: str, parts: list[str]
-) -> dict[str, object]:
-    return {
-        "class_names": list(class_names),
-        "backbone": experiment.model.backbone,
-        "weights": experiment.model.weights,
-        "input_size": experiment.input_size,
-        "canvas": experiment.canvas,
-        "fit": experiment.data.fit,
+def _save(
+    sources: Sequence[Source],
+    options: Options,
+    name: str,
+    run: str,
+    report: dict[str, Any],
+    saved_models: Path,
+) -> Path:
+    first = sources[0].held_out
+    fits = first.fits
+    logits = [source.held_out.logits[fits] for source in sources]
+    blend = fit_blend(logits, first.labels[fits], first.words)
+    used = [i for i, weight in enumerate(blend.weights) if weight]
+    served = [sources[i] for i in used]
+    unlike = fit_unlike(served) if options.unlike else None
+    canvas = max(source.experiment.canvas for source in sources)
+    server = Server(
+        [member for i in used for member in _weighted(sources[i], blend, i)],
+        first.class_names,
+        canvas,
+        sources[0].experiment.data.fit,
+        temperature=blend.last.temperature,
+        unlike=unlike,
+    )
+    facts = {
+        "class_names": list(first.class_names),
+        "canvas": canvas,
+        "fit": sources[0].experiment.data.fit,
         "run": run,
-        "config_hash": experiment.hash,
-        "members": parts,
+        "views": options.views,
+        "unlike": _told(unlike),
+        **_facts(sources, blend),
+    }
+    card = model_card(name, run, sources, blend, unlike, report)
+    documents = {FACTS: json.dumps(facts, indent=1, allow_nan=False) + "\n"}
+    return save(server, saved_models / name, documents, card)
+
+
+def _weighted(source: Source, blend: Blend, number: int) -> list[Member]:
+    heat, weight = blend.temperatures[number].temperature, blend.weights[number]
+    share = weight / len(source.members)
+    return [replace(member, temperature=heat, weight=share) for member in source.members]
+
+
+def _facts(sources: Sequence[Source], blend: Blend) -> dict[str, Any]:
+    """Of one run as they are; of several a list, and what they have together."""
+    each = [
+        {
+            "backbone": source.experiment.model.backbone,
+            "weights": source.experiment.model.weights,
+            "input_size": source.experiment.input_size,
+            "config_hash": source.experiment.hash,
+            "members": [part.name for part in source.parts],
+            "temperature": asdict(fitted),
+        }
+        for source, fitted in zip(sources, blend.temperatures, strict=True)
+    ]
+    if len(sources) == 1:
+        return each[0]
+    runs = [
+        {"run": source.folder.name, "weight": weight, "canvas": source.experiment.canvas, **facts}
+        for source, weight, facts in zip(sources, blend.weights, each, strict=True)
+    ]
+    return {"runs": runs, "temperature": asdict(blend.last)}
+
+
+def _told(unlike: Unlike | None) -> dict[str, Any] | None:
+    if unlike is None:
+        return None
+    return {
+        "threshold": unlike.threshold,
+        "n": unlike.n,
+        "false_alarms_of": unlike.rows,
+        "false_alarms": [asdict(alarms) for alarms in unlike.alarms],
     }

@@ -2,50 +2,69 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import keras
+import numpy as np
 import tensorflow as tf
 
-from ajl_tf.dataset.images import Fit, decode, fit, to_input
+from ajl_tf.dataset.images import Fit, decode, fit
 from ajl_tf.errors import UserError
+from ajl_tf.serving.alarms import Unlike
+from ajl_tf.serving.network import Member
 
+__all__ = ["Member", "Server", "class_names", "load", "save"]
 
-@dataclass(frozen=True)
-class Member:
-    """One network of an ensemble: a classifier to logits, and its input size."""
-
-    model: keras.Model
-    input_size: int
+CARD = "model_card.md"
+_TINY = float(np.finfo(np.float32).tiny)
 
 
 class Server(tf.Module):
     """What is saved; `serving_default`, `serve_bytes` and `preprocess` are its functions."""
 
     def __init__(
-        self, members: Sequence[Member], class_names: Sequence[str], canvas: int, mode: Fit
+        self,
+        members: Sequence[Member],
+        class_names: Sequence[str],
+        canvas: int,
+        mode: Fit,
+        *,
+        temperature: float = 1.0,
+        unlike: Unlike | None = None,
     ):
         """Traces nothing yet.
 
         Args:
-            members: Their probabilities are averaged.
+            members: Their probabilities are averaged by their weights.
             class_names: In the order of the logits.
             canvas: Side of the canvas that the members share, in pixels.
             mode: How a photo is fitted to it.
+            temperature: Of the average, see `mixture.answer`.
+            unlike: What each member knows; None: the answers have no `unlike`.
         """
         super().__init__(name="ajl_tf")
-        self._members = [(member.model, member.input_size) for member in members]
         # The networks themselves are not tracked: their variables are, and the traced functions.
+        self._outputs = [member.outputs() for member in members]
         self._variables = [v.value for member in members for v in member.model.variables]
+        total = sum(member.weight for member in members)
+        self._weights = [member.weight / total for member in members]
+        self._temperatures = [member.temperature for member in members]
         # A variable, because a constant attribute is not saved; texts have no GPU kernels.
         with tf.device("CPU"):
             self.class_names = tf.Variable(list(class_names), trainable=False)
-        self._canvas, self._mode = canvas, mode
+        self._canvas, self._mode, self._temperature = canvas, mode, temperature
+        self._unlike = []
+        if unlike is not None:
+            self.unlike_threshold = tf.Variable(unlike.threshold, trainable=False)
+            self._unlike = [known.in_graph(self._track) for known in unlike.known]
+
+    def _track(self, variable: tf.Variable) -> tf.Variable:
+        self._variables.append(variable)
+        return variable
 
     @tf.function(
         input_signature=[tf.TensorSpec((), tf.string, "bytes")], autograph=False, jit_compile=False
@@ -58,23 +77,31 @@ class Server(tf.Module):
         input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8, "images")], autograph=False
     )
     def serving_default(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
-        """uint8 RGB images `(N, H, W, 3)`, any H and W -> probabilities and predicted labels."""
+        """uint8 RGB images `(N, H, W, 3)`, any H and W -> what `_answer` says."""
         return self._answer(fit(images, self._canvas, self._mode))
 
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, "bytes")], autograph=False)
     def serve_bytes(self, data: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Encoded JPEG or PNG files `(N,)` -> probabilities and predicted labels."""
+        """Encoded JPEG or PNG files `(N,)` -> what `_answer` says."""
         spec = tf.TensorSpec((self._canvas, self._canvas, 3), tf.uint8)
         return self._answer(tf.map_fn(self.preprocess, data, fn_output_signature=spec))
 
     def _answer(self, canvases: tf.Tensor) -> dict[str, tf.Tensor]:
-        each = [
-            tf.nn.softmax(model(to_input(canvases, size), training=False))
-            for model, size in self._members
-        ]
-        probabilities = tf.add_n(each) / len(each)  # (N, C)
+        """Probabilities `(N, C)`, predicted labels `(N,)`; perhaps `unlike` `(N,)`, 0 to 1."""
+        seen = [outputs(canvases) for outputs in self._outputs]
+        members = zip(seen, self._temperatures, self._weights, strict=True)
+        each = [weight * tf.nn.softmax(logits / heat) for (_, logits), heat, weight in members]
+        probabilities = tf.add_n(each)  # (N, C)
+        if self._temperature != 1:
+            logs = tf.math.log(tf.maximum(probabilities, _TINY))
+            probabilities = tf.nn.softmax(logs / self._temperature)
         predicted = tf.gather(self.class_names, tf.argmax(probabilities, axis=1))
-        return {"probabilities": probabilities, "predicted": predicted}
+        answer = {"probabilities": probabilities, "predicted": predicted}
+        if self._unlike:
+            pairs = zip(self._unlike, seen, strict=True)
+            scores = [unlike(features) for unlike, (features, _) in pairs]
+            answer["unlike"] = tf.add_n(scores) / len(scores)
+        return answer
 
 
 def next_version(folder: Path) -> int:
@@ -84,13 +111,14 @@ def next_version(folder: Path) -> int:
     return 1 + max((int(p.name) for p in folder.iterdir() if p.name.isdigit()), default=0)
 
 
-def save(server: Server, folder: Path, documents: dict[str, str]) -> Path:
+def save(server: Server, folder: Path, documents: dict[str, str], card: str = "") -> Path:
     """Writes `<folder>/<next version>/`, which appears whole or not at all.
 
     Args:
         server: What to save.
         folder: `saved_models/<name>`.
-        documents: Name -> text of files that go beside it, a model card among them.
+        documents: Name -> text of files that go beside it.
+        card: The model card; the SHA-256 of every other file is added to it.
 
     Returns:
         The version's folder.
@@ -105,6 +133,9 @@ def save(server: Server, folder: Path, documents: dict[str, str]) -> Path:
         tf.saved_model.save(server, str(temporary), signatures)
         for name, text in documents.items():
             (temporary / name).write_text(text, encoding="utf-8")
+        if card:
+            text = f"{card.rstrip()}\n\n{_checksums(temporary)}"
+            (temporary / CARD).write_text(text, encoding="utf-8")
         temporary.chmod(0o755)
         return _take_version(temporary, folder)
     finally:
@@ -143,6 +174,22 @@ def load(folder: Path) -> Any:
 def class_names(model: Any) -> list[str]:
     """The labels of a loaded SavedModel, in the order of its probabilities."""
     return [name.decode() for name in model.class_names.numpy()]
+
+
+def _checksums(folder: Path) -> str:
+    """A section of a model card that `sha256sum` can check."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    lines = [f"{_sha256(path)}  {path.relative_to(folder).as_posix()}" for path in files]
+    return (
+        "## Files\n\nTo check that these are the files that were exported, in this folder:\n"
+        f"`grep -E '^[0-9a-f]{{64}}  ' {CARD} | sha256sum --check`\n\n"
+        "```\n" + "\n".join(lines) + "\n```\n"
+    )
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _take_version(temporary: Path, folder: Path) -> Path:

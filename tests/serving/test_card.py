@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,16 +12,41 @@ import pytest
 from ajl_tf.assessment.predictions import make_predictions
 from ajl_tf.assessment.report import make_report
 from ajl_tf.config_file import parse_experiment
+from ajl_tf.models.backbones import BACKBONES
+from ajl_tf.models.record import IMAGENET_21K_THEN_1K
+from ajl_tf.serving.alarms import Alarms, Unlike
+from ajl_tf.serving.blend import Blend
 from ajl_tf.serving.card import model_card
+from ajl_tf.serving.held_out import HeldOut
+from ajl_tf.serving.mixture import Fitted
+from ajl_tf.serving.sources import Source
 
 EXPERIMENT = {
     "name": "it",
     "model": {"backbone": "mobilenet_v2", "weights": "none", "input_size": 64},
     "phases": [{"name": "all", "epochs": 1}],
 }
+FITTED = Fitted(1.25, 400, "validation rows")
 
 
-def card(names: list[str], members: int = 1, **model: Any) -> str:
+def source(members: int, **model: Any) -> Source:
+    experiment = parse_experiment(
+        {**EXPERIMENT, "model": {**EXPERIMENT["model"], **model}}, "the test"
+    )
+    nothing = np.zeros(0, np.int64)
+    held_out = HeldOut(pd.DataFrame(), ("a", "b"), nothing, np.zeros((0, 2)))
+    parts = tuple(Path(f"fold_{number}") for number in range(members))
+    return Source(Path("runs/it-20250101"), experiment, parts, held_out)
+
+
+def card(
+    names: list[str],
+    members: int = 1,
+    *,
+    others: tuple[Source, ...] = (),
+    unlike: Unlike | None = None,
+    **model: Any,
+) -> str:
     rows = pd.DataFrame(
         {
             "image_id": [f"i{number}" for number in range(12)],
@@ -31,20 +57,21 @@ def card(names: list[str], members: int = 1, **model: Any) -> str:
     )
     probabilities = np.random.default_rng(0).dirichlet([1, 1], 12)
     report = make_report(make_predictions(rows, names, probabilities))
-    experiment = parse_experiment(
-        {**EXPERIMENT, "model": {**EXPERIMENT["model"], **model}}, "the test"
-    )
-    return model_card(experiment, report, "it-20250101", members)
+    sources = [source(members, **model), *others]
+    weights = (0.75, 0.25)[: len(sources)] if others else (1.0,)
+    blend = Blend((FITTED,) * len(sources), weights, Fitted(0.9, 400, "validation rows"))
+    return model_card("it", "it-20250101", sources, blend, unlike, report)
 
 
 def test_it_says_what_the_model_is_and_is_not() -> None:
     text = card(["acne", "eczema"])
     assert text.startswith("# it\n")
     assert "makes no diagnosis" in text
-    assert "Not\nmeant for patients" in text
-    assert "one network, backbone `mobilenet_v2`, input 64 pixels,\n  2 classes" in text
+    assert "Not meant for patients" in text
+    assert "- one network, backbone `mobilenet_v2`, input 64 pixels\n" in text
+    assert "- 2 classes" in text
     assert "run `it-20250101`" in text
-    assert "`split test`, n = 12" in text
+    assert "12 photos (split test)" in text
     for word in ("Weighted F1", "5-6", "unknown"):
         assert word.lower() in text.lower()
 
@@ -73,3 +100,35 @@ def test_an_average_does_not_pass_its_members_scores_off_as_its_own() -> None:
 )
 def test_it_says_where_the_weights_began(weights: str, said: str) -> None:
     assert said in card(["acne", "eczema"], weights=weights)
+
+
+def test_weights_are_called_by_the_photos_that_they_saw() -> None:
+    (record, *_) = [r for r in BACKBONES.values() if r.trained_on == IMAGENET_21K_THEN_1K]
+    text = card(["acne", "eczema"], backbone=record.name, weights="imagenet", input_size=224)
+    assert f"`imagenet` (ImageNet-21k, then ImageNet, licence {record.licence})" in text
+
+
+def test_it_says_how_sure_it_was_made_and_on_what() -> None:
+    text = card(["acne", "eczema"], members=3)
+    assert "divided by a temperature: 1.250 (n = 400, validation rows)" in text
+    assert "somewhat less sure than it may be" in text
+    assert "before a run's temperature" in text
+    assert "somewhat less sure" not in card(["acne", "eczema"])
+
+
+def test_several_runs_stand_with_their_weights() -> None:
+    text = card(["acne", "eczema"], others=(source(2, backbone="resnet50"),))
+    assert "- one network, weight 0.750, backbone `mobilenet_v2`" in text
+    assert "- the average of 2 networks, weight 0.250, backbone `resnet50`" in text
+    assert "a last temperature, of the weighted sum" in text
+    assert "0.900 (n = 400, validation rows)" in text
+    assert "fitted on other parts of the photos than they are scored on" in text
+
+
+def test_false_alarms_stand_by_tone_band() -> None:
+    rows = (Alarms("all", 200, 0.05, 0.03, 0.09), Alarms("5-6", 0, None, None, None))
+    text = card(["acne", "eczema"], unlike=Unlike((), 0.951, 200, "test rows", rows))
+    assert "threshold 0.951 was fitted on n = 200 photos" in text
+    assert "| all | 200 | 5.0% [3.0%, 9.0%] |" in text
+    assert "| 5-6 | 0 | – |" in text
+    assert "does not say how unlike" in card(["acne", "eczema"])

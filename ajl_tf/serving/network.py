@@ -1,0 +1,77 @@
+"""One trained network as a SavedModel runs it: from the shared canvas to features and logits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import keras
+import tensorflow as tf
+
+from ajl_tf.dataset.images import fit, to_input
+
+Views = Literal["none", "flips", "flips+crops"]
+VIEWS: tuple[Views, ...] = ("none", "flips", "flips+crops")
+FEATURES = "pooled_features"  # the layer's name, see models.classifier
+CROP = 0.875  # side of the crop, as a share of the canvas
+_TURNS = 4
+
+Outputs = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+
+
+@dataclass(frozen=True)
+class Member:
+    """One network of a SavedModel.
+
+    Attributes:
+        model: A classifier, float32 images `(N, S, S, 3)` in [0, 255] -> logits `(N, C)`.
+        input_size: S.
+        canvas: Side of the canvas that it was trained from; None: that of the SavedModel.
+        views: Of each photo, whose logits and features are averaged: the photo alone; its eight
+            flips and quarter turns (`flips`); these of the photo and of its middle (`flips+crops`).
+        temperature: What its logits are divided by.
+        weight: Of its probabilities among those of all members; they are divided by their sum.
+    """
+
+    model: keras.Model
+    input_size: int
+    canvas: int | None = None
+    views: Views = "none"
+    temperature: float = 1.0
+    weight: float = 1.0
+
+    def outputs(self) -> Outputs:
+        """A function of canvases, uint8 `(N, C, C, 3)` -> features `(N, D)`, logits `(N, C)`."""
+        both = keras.Model(
+            self.model.inputs, [self.model.get_layer(FEATURES).output, self.model.outputs[0]]
+        )
+
+        def outputs(canvases: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+            if self.canvas is not None:
+                canvases = fit(canvases, self.canvas, "cover")
+            if self.views == "none":
+                features, logits = both(to_input(canvases, self.input_size), training=False)
+                return features, logits
+            kinds = (tf.TensorSpec((None, model.shape[-1])) for model in both.outputs)
+            # One view after the other, so that eight take no more memory than one.
+            features, logits = tf.map_fn(
+                lambda view: tuple(both(view, training=False)),
+                self._views(canvases),
+                fn_output_signature=tuple(kinds),
+                parallel_iterations=1,
+            )
+            return tf.reduce_mean(features, axis=0), tf.reduce_mean(logits, axis=0)
+
+        return outputs
+
+    def _views(self, canvases: tf.Tensor) -> tf.Tensor:
+        """float32 `(V, N, S, S, 3)`."""
+        seen = [to_input(canvases, self.input_size)]
+        if self.views == "flips+crops":
+            side = canvases.shape[1]
+            edge = round(side * (1 - CROP) / 2)
+            middle = canvases[:, edge : side - edge, edge : side - edge]
+            seen.append(to_input(middle, self.input_size))
+        turned = [tf.image.rot90(image, turns) for image in seen for turns in range(_TURNS)]
+        return tf.stack([*turned, *(tf.image.flip_left_right(image) for image in turned)])

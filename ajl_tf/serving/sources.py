@@ -1,0 +1,178 @@
+"""A finished run as a part of a SavedModel: its networks, and what they say of held-out photos."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from ajl_tf.config import Experiment
+from ajl_tf.errors import UserError
+from ajl_tf.models.classifier import load_classifier
+from ajl_tf.runs import MODEL, RESULT, open_run, read_json
+from ajl_tf.serving.held_out import HeldOut, observed, photo_canvases, read_held_out, seen_by
+from ajl_tf.serving.network import Member, Views
+from ajl_tf.serving.unlike import Known, know
+
+REFIT = "refit"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What an export is asked for.
+
+    Attributes:
+        views: Of each photo, see `network.Member`.
+        unlike: Whether the SavedModel scores how unlike anything known a photo is.
+        cache: Folder for decoded photos that exceed the run's memory limit.
+    """
+
+    views: Views = "none"
+    unlike: bool = True
+    cache: Path = Path("data/.cache")
+
+    @property
+    def needs_photos(self) -> bool:
+        """Whether the run's photos are read."""
+        return self.unlike or self.views != "none"
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A run.
+
+    Attributes:
+        folder: The run's.
+        experiment: Resolved.
+        parts: Folders of the networks that are served: the refit alone, or the folds in order, or
+            the run itself.
+        held_out: What its networks say of photos they did not train on.
+        members: The networks that are served; none before `with_networks`.
+        known: What each of them knows; None where that is not asked for, or photos are too few.
+        scores: (N,), of each held-out row how unlike it is; with `known`.
+    """
+
+    folder: Path
+    experiment: Experiment
+    parts: tuple[Path, ...]
+    held_out: HeldOut
+    members: tuple[Member, ...] = ()
+    known: tuple[Known, ...] | None = None
+    scores: np.ndarray | None = None
+
+    @property
+    def is_refit(self) -> bool:
+        """Whether one network is served that was trained on all photos."""
+        return self.parts[0].name == REFIT
+
+
+def member_folders(run: Path) -> list[Path]:
+    """Where a run's models are: the refit alone, or its folds in order, or the run itself."""
+    for parts in ([run / REFIT], _folds(run), [run]):
+        finished = [part for part in parts if (part / RESULT).is_file()]
+        if finished:
+            return finished
+    raise UserError(f"{run} holds no trained model; the training did not get to its end")
+
+
+def open_source(path: str | Path) -> Source:
+    """A run without its networks yet.
+
+    Raises:
+        UserError: No run, or one without a trained model or predictions.
+    """
+    folder, experiment = open_run(path)
+    parts = member_folders(folder)
+    names = {tuple(read_json(part / RESULT)["class_names"]) for part in parts}
+    if len(names) > 1:
+        raise UserError(f"the members of {folder} disagree on the classes, and cannot be averaged")
+    folds = [part for part in _folds(folder) if (part / RESULT).is_file()]
+    held_out = read_held_out(folds or [folder], names.pop())
+    return Source(folder, experiment, tuple(parts), held_out)
+
+
+def with_networks(source: Source, canvas: int, options: Options) -> Source:
+    """Loads the networks and shows them their held-out photos.
+
+    Args:
+        source: From `open_source`.
+        canvas: Side of the canvas that all networks of the SavedModel share.
+        options: What is asked for.
+
+    Raises:
+        UserError: A damaged model, or photos that are not where the run had them.
+    """
+    members = _members(source, source.parts, canvas, options.views)
+    source = replace(source, members=members)
+    if not options.needs_photos:
+        return source
+    experiment, held_out = source.experiment, source.held_out
+    canvases = photo_canvases(
+        source.folder,
+        held_out.table["image_id"].tolist(),
+        canvas,
+        experiment.data.fit,
+        options.cache,
+        experiment.data.memory_limit_mb,
+    )
+    if not source.is_refit:
+        held_out = observed(held_out, members, canvases)
+    elif options.views != "none":
+        folds = tuple(part for part in _folds(source.folder) if (part / RESULT).is_file())
+        held_out = observed(held_out, _members(source, folds, canvas, options.views), canvases)
+    source = replace(source, held_out=held_out)
+    return _with_known(source, canvases) if options.unlike else source
+
+
+def _with_known(source: Source, canvases: np.ndarray) -> Source:
+    """Learns what each network knows.
+
+    Of a run with folds from the photos of its fold, of a run without from the validation rows. A
+    refit has none that it did not train on: from all, each left out of what it is measured by.
+    """
+    held_out = source.held_out
+    tones, clusters = held_out.tones, held_out.clusters
+    features, parts = held_out.features, held_out.parts
+    if source.is_refit:
+        every = np.arange(len(parts))
+        features, parts = seen_by(source.members[0], canvases, every)[0], np.zeros_like(parts)
+    assert features is not None  # the networks have seen the photos
+    scores, known = np.empty(len(parts)), []
+    for number in range(len(source.members)):
+        rows = (parts == number) & held_out.fits
+        learned = know(features[rows], tones[rows], clusters[rows])
+        if learned is None:
+            return source
+        known.append(learned[0])
+        others = (parts == number) & ~held_out.fits
+        scores[rows], scores[others] = learned[1], learned[0].unlike(features[others])
+    return replace(source, known=tuple(known), scores=scores)
+
+
+def _members(
+    source: Source, parts: Sequence[Path], canvas: int, views: Views
+) -> tuple[Member, ...]:
+    size, own = source.experiment.input_size, source.experiment.canvas
+    other = None if own == canvas else own
+    return tuple(Member(_network(part / MODEL), size, other, views) for part in parts)
+
+
+def _folds(run: Path) -> list[Path]:
+    folds = [part for part in run.glob("fold_*") if part.is_dir()]
+    return sorted(folds, key=lambda part: int(part.name.removeprefix("fold_")))
+
+
+def _network(path: Path) -> keras.Model:
+    try:
+        return load_classifier(path)
+    except (OSError, ValueError, LookupError, zipfile.BadZipFile, zlib.error) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(
+            f"{path} cannot be loaded, it is missing or damaged. Copy it again from where it was "
+            f"trained, or train it again. ({reason})"
+        ) from None
