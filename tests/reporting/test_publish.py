@@ -205,7 +205,10 @@ def test_two_models_are_shown_with_the_photos_on_which_they_differ(
         difference["value"] for difference in comparison["overall"]["difference"].values()
     ]
     tests = tables["Right in one model only (McNemar's test)"]
-    assert shown(tests, "First only")[0] == comparison["overall"]["mcnemar"]["only_first"]
+    mcnemar = comparison["overall"]["mcnemar"]
+    assert shown(tests, "First only")[0] == mcnemar["only_first"]
+    assert mcnemar["exact"] < 0.001
+    assert tests[0]["p, exact"][0] == "< 0.001"
     photos = pd.read_csv(evaluated / "predictions.against_other.csv")
     assert page.count("first: ") == len(photos)
 
