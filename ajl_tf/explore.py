@@ -3,8 +3,9 @@
 Writes explore.html, a page that opens in any browser and loads nothing from anywhere; explore.json
 with every number; the figures; and CSVs of what was found: photos, manifest (with the group_id that
 keeps duplicates together), duplicates, quality, tone, doubts, leaks. It proposes and drops nothing.
-The page shows no photo unless --with-images puts small copies into it. With --split the exit code
-is 1 where photos that belong together stand on two sides of the split.
+The page shows no photo unless --with-images puts small copies into it. Where there is a split,
+named with --split or in a column split or fold of the data itself, it is checked: the exit code is
+1 where photos that belong together stand on two of its sides.
 """
 
 from __future__ import annotations
@@ -84,7 +85,8 @@ def _parser() -> argparse.ArgumentParser:
         "--split",
         type=Path,
         metavar="CSV",
-        help="a split (image_id and split or fold) to check for leaks",
+        help="a split (image_id and split or fold) to check for leaks, instead of such a column of "
+        "the data",
     )
     parser.add_argument(
         "--cache",

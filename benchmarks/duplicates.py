@@ -21,13 +21,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from PIL import Image
-from planting import Copy, all_ways, make_copy
+from planting import AND, Copy, chained_ways, double_ways, make_copy, single_ways
 
-from ajl_tf.dataset.manifest import merge_groups, read_manifest
+from ajl_tf.dataset.groups import merge_groups
+from ajl_tf.dataset.manifest import read_manifest
 from ajl_tf.errors import run_verb
 from ajl_tf.inspection.duplicates import find_duplicates
 
-TWO, AND_ANOTHER = " + ", "and another change"
+AND_ANOTHER = "and another change"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -68,14 +69,17 @@ def plant(
 ) -> pd.DataFrame:
     """Writes the copies; a row each: image_id, path, group_id, original, kind, strength."""
     rng = np.random.default_rng(seed)
-    ways = all_ways()
-    single = [way for way in ways if TWO not in way.kind]
-    double = [way for way in ways if TWO in way.kind]
+    single, double, chained = single_ways(), double_ways(), chained_ways()
     rows = []
     chosen = manifest.iloc[rng.choice(len(manifest), min(photos, len(manifest)), replace=False)]
     for image_id, path in zip(chosen["image_id"], chosen["path"], strict=True):
         photo = Image.open(path).convert("RGB")
-        for way in [*_some(single, copies // 2, rng), *_some(double, copies - copies // 2, rng)]:
+        ways = [
+            *_some(single, copies - copies * 3 // 8 - copies // 8, rng),
+            *_some(double, copies * 3 // 8, rng),
+            *_some(chained, copies // 8, rng),
+        ]
+        for way in ways:
             name = hashlib.md5(f"{image_id} {way.kind} {way.strength}".encode()).hexdigest()
             file = folder / f"{name}.jpg"
             file.write_bytes(make_copy(photo, way, rng))
@@ -111,9 +115,13 @@ def false_pairs(
 
 def table(planted: pd.DataFrame) -> pd.DataFrame:
     """A row for each kind at each strength, and for each kind together with another."""
-    one = planted[~planted["kind"].str.contains(TWO, regex=False)]
+    one = planted[~planted["kind"].str.contains(AND, regex=False)]
     two = planted.drop(one.index)
-    two = two.assign(kind=two["kind"].str.split(TWO)).explode("kind").assign(strength=AND_ANOTHER)
+    two = (
+        two.assign(kind=two["kind"].str.split(AND, regex=False))
+        .explode("kind")
+        .assign(strength=AND_ANOTHER)
+    )
     rows = pd.concat([one, two]).groupby(["kind", "strength"], sort=False)["found"]
     return rows.agg(copies="size", found="sum", recall="mean").round(3).sort_index()
 

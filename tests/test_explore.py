@@ -207,17 +207,23 @@ def test_photos_without_any_label(hostile: Path, tmp_path: Path) -> None:
     assert len(read_manifest([tmp_path / "out" / "manifest.csv"], labels=False)) == 12
 
 
+@pytest.mark.parametrize("named", [True, False])
 @pytest.mark.parametrize("leaks", [False, True])
 def test_a_split_that_leaks_is_exit_code_1(
-    leaks: bool, hostile: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    leaks: bool, named: bool, hostile: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     copies = {"<b>3</b>", "<b>4</b>"}
     ids = pd.read_csv(hostile)["image_id"]
     held_out = ids.isin(["<b>4</b>"] if leaks else ["<b>3</b>", "<b>4</b>", "<b>9</b>"])
     split = pd.DataFrame({"image_id": ids, "split": np.where(held_out, "validation", "train")})
     split.to_csv(tmp_path / "split.csv", index=False)
-    arguments = ["--split", str(tmp_path / "split.csv"), "--out", str(tmp_path / "out")]
-    code = run_verb(explore.main, [str(hostile), "--cache", str(tmp_path / "c"), *arguments])
+    data, arguments = hostile, ["--out", str(tmp_path / "out"), "--cache", str(tmp_path / "c")]
+    if named:
+        arguments += ["--split", str(tmp_path / "split.csv")]
+    else:  # in the manifest itself
+        data = tmp_path / "it.csv"
+        pd.read_csv(hostile, dtype=str).merge(split).to_csv(data, index=False)
+    code = run_verb(explore.main, [str(data), *arguments])
     assert code == (1 if leaks else 0)
     found = pd.read_csv(tmp_path / "out" / "leaks.csv")
     assert set(found["image_id"]) == (copies if leaks else set())

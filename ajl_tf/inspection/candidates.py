@@ -1,33 +1,40 @@
-"""Which pairs of photos are worth a closer look: those that share visual words."""
+"""Which pairs of photos are worth a closer look: those that share points, turned and scaled alike.
+
+Points are looked up by their visual word, kept where their codes agree, and count together where
+they say the same about how one photo would be turned and scaled to lie on the other (Jégou, Douze
+and Schmid 2008, doi:10.1007/978-3-540-88682-2_24).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ajl_tf.inspection.colour import Pixels
 from ajl_tf.inspection.fingerprint import POINTS
-from ajl_tf.inspection.words import (
-    MIRRORED,
-    Vocabulary,
-    learn_vocabulary,
-    likely_words,
-    rooted,
-    words_of,
+from ajl_tf.inspection.lookup import (
+    Index,
+    Integers,
+    Load,
+    Points,
+    build_index,
+    points_of,
+    ranges_of,
+    sample_descriptors,
+    spans,
 )
+from ajl_tf.inspection.words import MIRRORED, Codes, Vocabulary, learn_vocabulary, likely_words
+from ajl_tf.inspection.work import in_threads
 
-Load = Callable[[range], list[Pixels]]
-Integers = NDArray[np.int64]
-
-VOTES = 2  # words that a pair shares
-MOST = 32  # pairs that a photo proposes
-_BLOCK = 128  # photos that are handled at once
-_SAMPLE = 40_000  # descriptors
-# A word that more photos have is one of a watermark, or of nothing.
-_COMMON, _COMMON_SHARE = 20, 0.005
+VOTES = 26  # that a pair needs: a point has as many as the signs that its codes agree in
+MOST = 24  # pairs that a photo proposes
+_ASKED = 16  # photos that are looked up at once
+_UNLIKE = 22  # signs in which codes differ; a point has one vote for each less
+_NEAREST = 32  # points that one is taken for; a watermark is on hundreds of photos
+_FULL = 4096  # points; a word of more tells nothing
+# What points must agree in to count together: a turn within 60 degrees, a scale within an octave.
+_TURNS, _SIZES = 12, 2  # half such steps in a full turn, and in an octave
 
 
 class Candidate(NamedTuple):
@@ -38,98 +45,108 @@ class Candidate(NamedTuple):
     mirrored: bool
 
 
-class _Index(NamedTuple):
-    """All words, ascending, and the photo that each is from."""
-
-    words: NDArray[np.uint32]
-    photos: NDArray[np.int32]
-
-
 def find_candidates(count: int, load: Load) -> list[Candidate]:
     """Finds pairs of photos that may be one.
 
-    Memory: 0.7 KB a photo while it works, and the pairs.
+    Memory: 1.2 KB a photo while it works, and the pairs.
 
     Args:
         count: How many photos there are.
-        load: Gives the descriptors, uint8 `(n, 128)`, of each photo of a range.
+        load: Gives the fingerprints of a range of photos.
 
     Returns:
         Ascending, without repeats.
     """
-    sample = _sample(count, load)
+    sample = sample_descriptors(count, load)
     if len(sample) < 2:
         return []
     vocabulary = learn_vocabulary(sample, POINTS * count)
-    index = _index(vocabulary, count, load)
-    common = max(_COMMON, int(_COMMON_SHARE * count))
-    found = [
-        _voted(index, likely_words(vocabulary, values), photos, common, mirrored)
-        for photos, descriptors in _blocks(count, load)
-        for mirrored, values in ((False, descriptors), (True, descriptors[:, MIRRORED]))
-    ]
+    index = build_index(vocabulary, count, load)
+
+    def look_up(block: range) -> Integers:
+        points = points_of(block, load)
+        return np.concatenate(
+            [_voted(index, vocabulary, points, mirrored) for mirrored in (False, True)]
+        )
+
+    found = list(in_threads(look_up, ranges_of(count, _ASKED)))
     rows = np.unique(np.concatenate(found), axis=0)
     return [Candidate(first, second, bool(mirrored)) for first, second, mirrored in rows.tolist()]
 
 
-def _ranges(count: int) -> list[range]:
-    return [range(start, min(start + _BLOCK, count)) for start in range(0, count, _BLOCK)]
+def _voted(index: Index, vocabulary: Vocabulary, points: Points, mirrored: bool) -> Integers:
+    """Pairs `(n, 3)`: first, second, mirrored; of photos that share enough points."""
+    descriptors = points.descriptors[:, MIRRORED] if mirrored else points.descriptors
+    codes, words = likely_words(vocabulary, descriptors)
+    asked, places, weight = _nearest(*_alike(index, codes, words))
+    one, other = points.photos[asked], index.photos[places].astype(np.int64)
+    start, count = points.photos.min(initial=index.photo_count), index.photo_count
+    pairs = (one - start) * count + other
+    enough = (np.bincount(pairs, weight)[pairs] >= VOTES) & (one != other)
+    asked, places, weight, pairs = (part[enough] for part in (asked, places, weight, pairs))
+    turn = points.turns[asked].astype(np.int64)
+    away = (index.turns[places] - (-turn if mirrored else turn)) % 256
+    growth = index.sizes[places].astype(np.int64) - points.sizes[asked]
+    windows = [
+        (away * _TURNS // 256 + right) % _TURNS // 2 << 6 | (growth * _SIZES // 16 + up) // 2 + 32
+        for right in (0, 1)
+        for up in (0, 1)
+    ]
+    pairs, votes = _agreeing(pairs, windows, asked, weight)
+    return _best(pairs // count + start, pairs % count, votes, mirrored)
 
 
-def _blocks(count: int, load: Load) -> Iterator[tuple[Integers, np.ndarray]]:
-    """For each block the photo `(n,)` and the rooted descriptor `(n, 128)` of all its points."""
-    for block in _ranges(count):
-        loaded = load(block)
-        photos = np.repeat(np.arange(block.start, block.stop), [len(part) for part in loaded])
-        yield photos, rooted(np.concatenate(loaded))
+def _alike(index: Index, codes: Codes, words: Integers) -> tuple[Integers, Integers, Integers]:
+    """Points asked for and points of the index, by number, whose codes nearly agree; how nearly."""
+    starts = index.starts[words]
+    sizes = index.starts[words + 1] - starts
+    sizes[sizes > _FULL] = 0
+    places = spans(starts.ravel(), sizes.ravel())
+    asked = np.repeat(np.arange(len(codes)), sizes.sum(axis=1))
+    weight = _UNLIKE - np.bitwise_count(index.codes[places] ^ codes[asked]).astype(np.int64)
+    near = weight > 0
+    return asked[near], places[near], weight[near]
 
 
-def _sample(count: int, load: Load) -> Pixels:
-    """Some descriptors of all photos, or of evenly chosen blocks if there are many."""
-    blocks = _ranges(count)
-    chosen = blocks[:: max(1, len(blocks) * _BLOCK * POINTS // (8 * _SAMPLE))]
-    parts = [part for block in chosen for part in load(block)]
-    step = max(1, sum(map(len, parts)) // _SAMPLE)
-    return np.concatenate([*(part[::step] for part in parts), np.zeros((0, 128), np.uint8)])
+def _nearest(
+    asked: Integers, places: Integers, weight: Integers
+) -> tuple[Integers, Integers, Integers]:
+    """Of each point asked for the few that are most like it."""
+    rows = (asked << 8 | (_UNLIKE - weight)) << 32 | places  # in one number, to be sorted as such
+    rows.sort()
+    asked = rows >> 40
+    few = np.arange(len(asked)) - np.searchsorted(asked, asked) < _NEAREST
+    rows, asked = rows[few], asked[few]
+    return asked, rows & 0xFFFFFFFF, _UNLIKE - (rows >> 32 & 255)
 
 
-def _index(vocabulary: Vocabulary, count: int, load: Load) -> _Index:
-    """Each word of each photo once."""
-    parts = []
-    for photos, descriptors in _blocks(count, load):
-        # The two in one number, to be sorted in place.
-        parts.append(np.unique(words_of(vocabulary, descriptors) << 32 | photos).astype(np.uint64))
-    entries = np.concatenate(parts).astype("<u8", copy=False)
-    parts.clear()
-    entries.sort()
-    halves = entries.view("<u4").reshape(-1, 2)  # the lower half comes first
-    return _Index(halves[:, 1].copy(), halves[:, 0].astype(np.int32))
-
-
-def _voted(
-    index: _Index, asked: Integers, photos: Integers, common: int, mirrored: bool
-) -> Integers:
-    """Pairs `(n, 3)`: first, second, mirrored; of photos that share at least `VOTES` words.
-
-    Args:
-        index: The words of all photos.
-        asked: The likely words `(n, k)` of some points.
-        photos: The photo `(n,)` of each of these points.
-        common: A word that more photos have does not count.
-        mirrored: Stands in the pairs.
-    """
-    entries = np.unique(asked << 32 | photos[:, None])  # sorted: neighbours are near in the index
-    words, photos = (entries >> 32).astype(np.uint32), entries & 0xFFFFFFFF
-    first = np.searchsorted(index.words, words, "left")
-    sizes = np.searchsorted(index.words, words, "right") - first
-    sizes[sizes > common] = 0
-    starts = np.cumsum(sizes) - sizes
-    places = np.arange(sizes.sum()) + np.repeat(first - starts, sizes)
-    pairs, votes = np.unique(
-        np.repeat(photos, sizes) << 32 | index.photos[places], return_counts=True
+def _agreeing(
+    pairs: Integers, windows: list[Integers], asked: Integers, weight: Integers
+) -> tuple[Integers, Integers]:
+    """Each pair once, and the weight of those of its points that agree in turn and scale."""
+    rows = np.concatenate(
+        [
+            ((pairs << 2 | number) << 10 | window) << 24 | asked << 8 | (_UNLIKE - weight)
+            for number, window in enumerate(windows)
+        ]
     )
-    one, other = pairs >> 32, pairs & 0xFFFFFFFF
-    enough = (votes >= VOTES) & (one != other)
+    rows.sort()
+    rows = rows[_new(rows >> 8)]  # a point asked for counts once, with the one most like it
+    first = np.flatnonzero(_new(rows >> 24))
+    sums = np.add.reduceat(_UNLIKE - (rows & 255), first) if len(first) else rows
+    pairs = rows[first] >> 36
+    start = np.flatnonzero(_new(pairs))
+    return pairs[start], np.maximum.reduceat(sums, start) if len(start) else sums
+
+
+def _new(values: Integers) -> NDArray[np.bool_]:
+    """Which of some sorted values differ from the one before."""
+    return np.asarray(np.diff(values, prepend=-1) != 0)
+
+
+def _best(one: Integers, other: Integers, votes: Integers, mirrored: bool) -> Integers:
+    """Of each photo the pairs with the most votes."""
+    enough = votes >= VOTES
     one, other, votes = one[enough], other[enough], votes[enough]
     order = np.lexsort((other, -votes, one))
     one, other = one[order], other[order]

@@ -13,7 +13,7 @@ from ajl_tf.inspection.doubts import label_doubts
 from ajl_tf.inspection.duplicates import find_duplicates
 from ajl_tf.inspection.grouping import group_duplicates
 from ajl_tf.inspection.labels import compare_tone_columns, label_tree
-from ajl_tf.inspection.leaks import find_leaks, leak_statement
+from ajl_tf.inspection.leaks import find_leaks, has_sides, leak_statement
 from ajl_tf.inspection.overview import (
     Summary,
     compare_sides,
@@ -62,7 +62,8 @@ def explore(
         manifest: From `read_manifest`.
         cache: Folder that keeps what was measured of each photo; None keeps nothing.
         predictions: Of photos that the model was not trained on, for the label doubts.
-        split: A split to be checked for leaks.
+        split: A split to be checked for leaks. Without one the manifest's own `split` or `fold` is
+            checked, where it has such columns.
 
     Returns:
         Findings `counts, files, tree, tone_columns, remarks, sides, samples, tone, quality,
@@ -105,7 +106,7 @@ def explore(
     if doubts is not None:
         tables["doubts"] = doubts
         findings["doubts"] = summarise_doubts(manifest, doubts)
-    if split is not None:
+    if split is not None or has_sides(manifest):
         leaks = find_leaks(manifest, split)
         tables["leaks"] = leaks
         findings["leaks"] = summarise_leaks(leaks, leak_statement(leaks, manifest, split))

@@ -18,6 +18,11 @@ COLUMNS = ("group_id", "image_id", "side")
 _SIDES = ("split", "fold")
 
 
+def has_sides(table: pd.DataFrame) -> bool:
+    """Whether a table says on which side of a split a photo stands."""
+    return any(name in table for name in _SIDES)
+
+
 def find_leaks(manifest: pd.DataFrame, split: pd.DataFrame | None = None) -> pd.DataFrame:
     """Lists every photo of every group that stands on more than one side of a split.
 

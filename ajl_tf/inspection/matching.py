@@ -69,7 +69,7 @@ def find_pairs(digests: Sequence[bytes], store: Store) -> list[Pair]:
         return found
 
     candidates: list[Candidate | Whole] = []
-    candidates += find_candidates(len(digests), lambda some: [x.descriptors for x in load(some)])
+    candidates += find_candidates(len(digests), load)
     candidates += find_wholes(_looks(len(digests), load))
     candidates.sort(key=lambda pair: pair[:2])
     parts = [candidates[at : at + _AT_ONCE] for at in range(0, len(candidates), _AT_ONCE)]

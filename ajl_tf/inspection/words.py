@@ -1,7 +1,9 @@
 """Visual words: descriptors that are alike have the same number, and can be looked up by it.
 
-A word is made of the signs of a descriptor's main components, as many as it takes for a word to
-stand for a point or two (Sivic and Zisserman 2003; spectral hashing: Weiss et al. 2008).
+A descriptor's code is made of the signs of its main components, and its word of the first few of
+them (Sivic and Zisserman 2003; spectral hashing: Weiss et al. 2008). The word is for finding it,
+the rest of the code tells without the descriptor itself how alike two are (Hamming embedding: Jégou
+et al. 2008, doi:10.1007/978-3-540-88682-2_24).
 """
 
 from __future__ import annotations
@@ -16,26 +18,30 @@ from ajl_tf.inspection.colour import Floats, Pixels
 from ajl_tf.inspection.fingerprint import LENGTH
 
 Words = NDArray[np.int64]
+Codes = NDArray[np.uint64]
 
 # Where the bins of a descriptor (4 rows, 4 columns, 8 directions) are in a mirrored photo's.
 MIRRORED = np.arange(LENGTH).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].ravel()
-_FEWEST_BITS, _MOST_BITS = 12, 31
-_SPARE_BITS = 5  # more than the logarithm of the number of points
-_UNSURE = 3  # signs that are also tried the other way
+BITS = 64  # of a code
+_FEWEST_BITS, _MOST_BITS = 8, 24  # of a word
+_LOAD = 2  # logarithm of how many points share a word on average
+_UNSURE = 4  # signs that are tried both ways
 
 
 class Vocabulary(NamedTuple):
-    """How a descriptor becomes a word.
+    """How a descriptor becomes a code and a word.
 
     Attributes:
         mean: float32 `(LENGTH,)`, of rooted descriptors.
-        axes: float32 `(LENGTH, bits)`, along which they vary most.
-        middle: float32 `(bits,)`, the medians along them.
+        axes: float32 `(LENGTH, BITS)`, along which they vary most.
+        middle: float32 `(BITS,)`, the medians along them.
+        bits: Of a word.
     """
 
     mean: Floats
     axes: Floats
     middle: Floats
+    bits: int
 
 
 def rooted(descriptors: Pixels) -> Floats:
@@ -52,30 +58,38 @@ def learn_vocabulary(sample: Pixels, points: int) -> Vocabulary:
     """Makes the words for `points` descriptors from a sample `(n, LENGTH)` of them, n > 1."""
     values = rooted(sample)
     mean = values.mean(axis=0)
-    bits = min(max(math.ceil(math.log2(points)) + _SPARE_BITS, _FEWEST_BITS), _MOST_BITS)
+    bits = min(max(math.ceil(math.log2(points)) - _LOAD, _FEWEST_BITS), _MOST_BITS)
     covariance = np.cov((values - mean).T.astype(np.float64))
-    axes = np.linalg.eigh(covariance).eigenvectors[:, ::-1][:, :bits].astype(np.float32)
+    axes = np.linalg.eigh(covariance).eigenvectors[:, ::-1][:, :BITS].astype(np.float32)
     middle = np.median((values - mean) @ axes, axis=0).astype(np.float32)
-    return Vocabulary(mean, axes, middle)
+    return Vocabulary(mean, axes, middle, bits)
 
 
-def words_of(vocabulary: Vocabulary, descriptors: Floats) -> Words:
-    """The word of each rooted descriptor, `(n,)`."""
-    return _signs(vocabulary, descriptors)[1]
+def codes_of(vocabulary: Vocabulary, descriptors: Floats) -> tuple[Codes, Words]:
+    """The code and the word of each rooted descriptor, `(n,)` both."""
+    return _coded(vocabulary, _components(vocabulary, descriptors))
 
 
-def likely_words(vocabulary: Vocabulary, descriptors: Floats) -> Words:
-    """For each rooted descriptor its word and those that noise may make of it, `(n, 5)`.
+def likely_words(vocabulary: Vocabulary, descriptors: Floats) -> tuple[Codes, Words]:
+    """The code `(n,)` of each, and the words that noise may make of it, `(n, 16)`, its own first.
 
-    They differ in one of the three least certain signs, or in two of them.
+    The four least certain signs are tried both ways.
     """
-    values, words = _signs(vocabulary, descriptors)
-    unsure = np.int64(1) << np.argsort(np.abs(values), axis=1)[:, :_UNSURE]
-    others = np.column_stack([unsure, unsure[:, 0] ^ unsure[:, 1]])
-    return np.column_stack([words, words[:, None] ^ others])
+    values = _components(vocabulary, descriptors)
+    codes, words = _coded(vocabulary, values)
+    certainty = np.abs(values[:, : vocabulary.bits])
+    unsure = np.int64(1) << np.argpartition(certainty, _UNSURE, axis=1)[:, :_UNSURE]
+    flips = unsure @ (np.arange(1 << _UNSURE) >> np.arange(_UNSURE)[:, None] & 1)
+    return codes, words[:, None] ^ flips
 
 
-def _signs(vocabulary: Vocabulary, descriptors: Floats) -> tuple[Floats, Words]:
+def _components(vocabulary: Vocabulary, descriptors: Floats) -> Floats:
     values = (descriptors - vocabulary.mean) @ vocabulary.axes - vocabulary.middle
-    powers = np.int64(1) << np.arange(values.shape[1])
-    return np.asarray(values, np.float32), (values > 0) @ powers
+    return np.asarray(values, np.float32)
+
+
+def _coded(vocabulary: Vocabulary, values: Floats) -> tuple[Codes, Words]:
+    signs = np.packbits(values > 0, axis=1, bitorder="little")
+    codes = signs.view("<u8")[:, 0]
+    words = codes & np.uint64((1 << vocabulary.bits) - 1)
+    return codes.astype(np.uint64), words.astype(np.int64)
