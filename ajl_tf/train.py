@@ -63,7 +63,7 @@ def _go_on(run: Path, job: Job, task: Task) -> int:
     folds = sorted(job.manifest["fold"].unique()) if "fold" in job.manifest else []
     if not folds:
         members.train_holdout(job, run)
-        return _finish(run, job.experiment, [run], Path(task.saved_models))
+        return _finish(run, [run], task)
     for fold in folds if task.fold is None else [task.fold]:
         print(f"fold {fold} of {len(folds)}:")
         members.train_fold(job, run / members.fold_name(fold), fold)
@@ -73,7 +73,7 @@ def _go_on(run: Path, job: Job, task: Task) -> int:
     if task.refit:
         print("refit on all rows:")
         members.train_refit(job, run / members.REFIT, parts)
-    return _finish(run, job.experiment, parts, Path(task.saved_models))
+    return _finish(run, parts, task)
 
 
 def _resume(arguments: argparse.Namespace) -> int:
@@ -86,9 +86,8 @@ def _resume(arguments: argparse.Namespace) -> int:
 
     with held(run, experiment.training.batch_size):
         task = read_task(run)
-        version = _exported(run, experiment, Path(task.saved_models))
-        if version is not None:
-            print(f"{run} is finished: its SavedModel is {version}")
+        if (made := _made(run, experiment, task)) is not None:
+            print(f"{run} is finished: {made}")
             return 0
         if task.fold is not None and trained(run, task):
             return _fold_done(run, task.fold)
@@ -100,8 +99,8 @@ def _resume(arguments: argparse.Namespace) -> int:
 def _task(arguments: argparse.Namespace) -> Task:
     from ajl_tf.training.resuming import Task
 
-    folders = (str(path.resolve()) for path in (arguments.saved_models, arguments.cache))
-    return Task(arguments.fold, arguments.refit, *folders)
+    saved_models = None if arguments.no_export else str(arguments.saved_models.resolve())
+    return Task(arguments.fold, arguments.refit, saved_models, str(arguments.cache.resolve()))
 
 
 def _fold_done(run: Path, fold: int) -> int:
@@ -114,15 +113,18 @@ def _fold_done(run: Path, fold: int) -> int:
     return 0
 
 
-def _exported(run: Path, experiment: Experiment, saved_models: Path) -> Path | None:
-    """The SavedModel of a run that got to its end."""
+def _made(run: Path, experiment: Experiment, task: Task) -> str | None:
+    """What a run that got to its end has made last."""
     from ajl_tf.runs import REPORT, read_json
     from ajl_tf.serving.export import FACTS
 
     if not (run / REPORT).is_file():
         return None
-    facts = sorted((saved_models / experiment.name).glob(f"[0-9]*/{FACTS}"))
-    return next((path.parent for path in facts if read_json(path)["run"] == run.name), None)
+    if task.saved_models is None:
+        return f"its report is {run / REPORT}"
+    facts = sorted((Path(task.saved_models) / experiment.name).glob(f"[0-9]*/{FACTS}"))
+    own = [path.parent for path in facts if read_json(path)["run"] == run.name]
+    return f"its SavedModel is {own[0]}" if own else None
 
 
 def _experiment(arguments: argparse.Namespace) -> Experiment:
@@ -208,17 +210,18 @@ def _merge(arguments: argparse.Namespace) -> int:
     )
     print(f"run: {run}")
     with held(run, experiment.training.batch_size):
-        if job is None:
-            return _finish(run, experiment, folders, arguments.saved_models)
         task = _task(arguments)
+        if job is None:
+            return _finish(run, folders, task)
         record_job(run, job, task)
         return _go_on(run, job, task)
 
 
-def _finish(run: Path, experiment: Experiment, folders: list[Path], saved_models: Path) -> int:
+def _finish(run: Path, folders: list[Path], task: Task) -> int:
     """Scores the run's predictions, exports its SavedModel and says where everything is."""
     from ajl_tf.assessment.predictions import read_manifest_columns, write_predictions
     from ajl_tf.assessment.report import format_table, make_report
+    from ajl_tf.reporting.publish import Place, publish
     from ajl_tf.runs import MANIFEST, PREDICTIONS, REPORT, write_json
     from ajl_tf.serving.export import export_run
     from ajl_tf.training.members import merged_predictions
@@ -228,12 +231,14 @@ def _finish(run: Path, experiment: Experiment, folders: list[Path], saved_models
         write_predictions(run / PREDICTIONS, predictions)
     report = make_report(predictions, read_manifest_columns(run / MANIFEST))
     write_json(run / REPORT, report)
-    version = export_run(run, saved_models)
+    version = export_run(run, Path(task.saved_models)) if task.saved_models else None
+    publish(Place(run), run.name, report, predictions)
     print(f"\n{format_table(report)}\n")
     print(f"predictions  {run / PREDICTIONS}")
-    print(f"report       {run / REPORT}")
+    print(f"report       {run / REPORT}, {Place(run).page}")
     print(f"TensorBoard  tensorboard --logdir {run}")
-    print(f"SavedModel   {version}")
+    if version:
+        print(f"SavedModel   {version}")
     return 0
 
 

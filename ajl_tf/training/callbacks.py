@@ -42,9 +42,10 @@ class Validation(keras.callbacks.Callback):
     ):
         """Takes a function that returns logits `(N, C)`, int labels `(N,)` and tones `(N,)`."""
         super().__init__()
-        self.predict, self.labels, self.bands = predict, labels, band_index(tone_index(tones))
+        self.predict, self.labels, self.tones = predict, labels, tones
+        self.bands = band_index(tone_index(tones))
         self.best = best
-        self.confusion: np.ndarray | None = None
+        self.logits: np.ndarray | None = None  # of the last epoch
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Scores, and keeps the weights if they are the best so far."""
@@ -59,10 +60,11 @@ class Validation(keras.callbacks.Callback):
         shifted = logits - logits.max(1, keepdims=True)
         own = np.take_along_axis(shifted, self.labels[:, None], 1)[:, 0]
         predicted, classes = logits.argmax(1), logits.shape[1]
-        self.confusion = confusion(self.labels, predicted, classes)
+        self.logits = logits
+        every = confusion(self.labels, predicted, classes)
         logs["val_loss"] = float(np.mean(np.log(np.exp(shifted).sum(1)) - own))
-        logs[MONITOR] = float(weighted_f1(self.confusion))
-        logs["val_macro_recall"] = float(balanced_accuracy(self.confusion))
+        logs[MONITOR] = float(weighted_f1(every))
+        logs["val_macro_recall"] = float(balanced_accuracy(every))
         for number, band in enumerate(BANDS):
             rows = self.bands == number
             if rows.any():
