@@ -20,6 +20,7 @@ VERBS = (
     "export",
     "predict",
     "preview",
+    "tune",
 )
 
 

@@ -19,10 +19,8 @@ FOLDERS = (
 )
 
 
-def parser(description: str | None) -> argparse.ArgumentParser:
-    """The options; `description` opens the help."""
-    made = argparse.ArgumentParser(prog="python -m ajl_tf.train", description=description)
-    made.add_argument("experiment", nargs="?", type=Path, help="an experiments/<name>.toml")
+def add_data(made: argparse.ArgumentParser) -> None:
+    """The option that names the photos."""
     made.add_argument(
         "--data",
         action="append",
@@ -31,6 +29,21 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         help="the competition's folder or zip, or a CSV with image_id, path, label and perhaps "
         "skin_tone; may be given several times (default: data/)",
     )
+
+
+def add_folders(made: argparse.ArgumentParser, *only: str) -> None:
+    """The options that name where things are put; all of them, or only some."""
+    for option, folder, holds in FOLDERS:
+        if not only or option in only:
+            holds += " (default: %(default)s)"
+            made.add_argument(option, type=Path, default=Path(folder), metavar="DIR", help=holds)
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """The options; `description` opens the help."""
+    made = argparse.ArgumentParser(prog="python -m ajl_tf.train", description=description)
+    made.add_argument("experiment", nargs="?", type=Path, help="an experiments/<name>.toml")
+    add_data(made)
     made.add_argument(
         "--set",
         action="append",
@@ -64,9 +77,8 @@ def parser(description: str | None) -> argparse.ArgumentParser:
         help="after the folds, train on all rows for as many epochs; that model is exported",
     )
     made.add_argument("--name", help="name of the run and the SavedModel (default: the file's)")
-    for option, folder, holds in FOLDERS:
-        holds += " (default: %(default)s)"
-        made.add_argument(option, type=Path, default=Path(folder), metavar="DIR", help=holds)
+    add_folders(made)
+    made.add_argument("--no-export", action="store_true", help="train and score only")
     made.add_argument(
         "--list-backbones", action="store_true", help="show the backbones and where weights are"
     )

@@ -42,13 +42,13 @@ class Task:
     Attributes:
         fold: The only one to train; None: all of them.
         refit: Whether a network is trained on all rows after the folds.
-        saved_models: Folder, absolute.
+        saved_models: Folder, absolute; None: nothing is exported.
         cache: Folder, absolute.
     """
 
     fold: int | None
     refit: bool
-    saved_models: str
+    saved_models: str | None
     cache: str
 
 

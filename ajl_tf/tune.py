@@ -1,0 +1,80 @@
+"""Trains an experiment many times with other settings, and says which did best.
+
+A sweep file names an experiment and either a grid, every combination of which is tried, or a space
+that Optuna searches. The study is a SQLite file: the same command again goes on with it, and the
+same command in several terminals, or on several machines that share the folder, shares the work.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ajl_tf.errors import run_verb
+from ajl_tf.train_options import add_data, add_folders
+
+if TYPE_CHECKING:
+    import optuna
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the verb."""
+    arguments = _parser().parse_args(argv)
+    from ajl_tf.tuning.outcome import BEST, FIGURE, TABLE, write_outcome
+    from ajl_tf.tuning.study import open_study, run_trials
+    from ajl_tf.tuning.sweep import read_sweep
+
+    sweep, experiment = read_sweep(arguments.sweep)
+    if arguments.trials is not None:
+        sweep = sweep.model_copy(update={"trials": arguments.trials})
+    out = arguments.out or Path("experiments/runs") / f"sweep-{sweep.name}"
+    study = open_study(sweep, out)
+    print(f"study: {out}")
+
+    def command(changes: Sequence[str]) -> list[str]:
+        words = [str(experiment), "--no-export"]
+        words += [] if sweep.fold is None else ["--fold", str(sweep.fold)]
+        for change in changes:
+            words += ["--set", change]
+        for path in arguments.data or []:
+            words += ["--data", str(path)]
+        return [*words, "--splits", str(arguments.splits), "--cache", str(arguments.cache)]
+
+    try:
+        run_trials(study, sweep, command, out / "trials", _tell)
+    finally:
+        settings = write_outcome(study, sweep, experiment, out)
+    if settings.empty:
+        print(f"no trial has a score; {out / TABLE} says why")
+        return 1
+    shown = settings.head(20).to_string(float_format=lambda x: f"{x:.4f}", na_rep="–")
+    print(f"\n{sweep.score}, best first; sd is over seeds:\n{shown}\n")
+    print(
+        "The best was chosen by this score, which therefore flatters it: train it on other folds."
+    )
+    print(f"trials  {out / TABLE}\nfigure  {out / FIGURE}\nbest    {out / BEST}")
+    return 0
+
+
+def _tell(trial: optuna.trial.FrozenTrial) -> None:
+    score = f"{trial.value:.4f}" if trial.state.name == "COMPLETE" else trial.state.name.lower()
+    values = ", ".join(f"{key} = {value}" for key, value in trial.params.items())
+    print(f"trial {trial.number}: {score}  {values}", flush=True)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m ajl_tf.tune", description=__doc__)
+    parser.add_argument("sweep", type=Path, help="a sweep file, such as experiments/sweeps/*.toml")
+    add_data(parser)
+    parser.add_argument("--trials", type=int, metavar="N", help="instead of the file's number")
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="default: experiments/runs/sweep-<name>"
+    )
+    add_folders(parser, "--splits", "--cache")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_verb(main))

@@ -1,0 +1,1 @@
+"""Many trainings of one experiment: what varies, a trial, the study of them, the outcome."""

@@ -1,0 +1,123 @@
+"""What came of a sweep: a table, a figure, and the best experiment as a file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from ajl_tf.config_file import load_experiment, to_toml
+from ajl_tf.files import write_text
+from ajl_tf.pages.figures import MUTED, SERIES, new_figure, save_figure
+from ajl_tf.tuning.study import REASON, values_of
+from ajl_tf.tuning.sweep import SEED, Span, Sweep, as_toml
+
+if TYPE_CHECKING:
+    import optuna
+    from matplotlib.axes import Axes
+
+TABLE, FIGURE, BEST = "outcome.csv", "outcome.svg", "best.toml"
+
+
+def trials_table(study: optuna.Study, sweep: Sweep) -> pd.DataFrame:
+    """A row a trial: `trial, state, score, minutes`, what varied, `reason` of a failure."""
+    rows: list[dict[str, Any]] = []
+    for trial in study.get_trials(deepcopy=False):
+        if not trial.params:  # waits, or found nothing left to do
+            continue
+        took = trial.duration.total_seconds() / 60 if trial.duration else None
+        rows.append(
+            {
+                "trial": trial.number,
+                "state": trial.state.name.lower(),
+                "score": trial.value if trial.state.name == "COMPLETE" else None,
+                "minutes": None if took is None else round(took, 2),
+                **{key: as_toml(value) for key, value in values_of(trial, sweep).items()},
+                "reason": trial.user_attrs.get(REASON, ""),
+            }
+        )
+    columns = ["trial", "state", "score", "minutes", *sweep.grid, *sweep.space, "reason"]
+    return pd.DataFrame(rows, columns=columns).astype({"score": float, "minutes": float})
+
+
+def settings_table(trials: pd.DataFrame, sweep: Sweep) -> pd.DataFrame:
+    """A row a setting, best first: what varied but for the seed, `score`, `sd`, `n`, `minutes`.
+
+    `score` is the mean over `n` seeds, `sd` that of single trials; missing where there is one.
+    """
+    keys = [key for key in (*sweep.grid, *sweep.space) if key != SEED]
+    done = trials[trials["state"] == "complete"]
+    if not keys:  # seeds alone vary: one setting, again and again
+        done, keys = done.assign(setting="the experiment"), ["setting"]
+    grouped = done.groupby(keys, sort=False)
+    table = grouped.agg(
+        score=("score", "mean"),
+        sd=("score", "std"),
+        n=("score", "size"),
+        minutes=("minutes", "mean"),
+    ).reset_index()
+    return table.sort_values("score", ascending=False, kind="stable").reset_index(drop=True)
+
+
+def write_outcome(
+    study: optuna.Study, sweep: Sweep, experiment: Path, folder: Path
+) -> pd.DataFrame:
+    """Writes the table of trials, the figure and the best experiment; returns the settings."""
+    trials = trials_table(study, sweep)
+    write_text(folder / TABLE, trials.to_csv(index=False))
+    settings = settings_table(trials, sweep)
+    if settings.empty:
+        return settings
+    _draw(trials, sweep, folder / FIGURE)
+    varied = [key for key in (*sweep.grid, *sweep.space) if key != SEED]
+    best = [f"{key}={settings[key].iloc[0]!s}" for key in varied]
+    shared = sweep.changes({})
+    chosen = load_experiment(experiment, [*shared, *best, f'name="{sweep.name}_best"'])
+    score, n = float(settings["score"].iloc[0]), int(settings["n"].iloc[0])
+    head = (
+        f"# The best setting of the sweep {sweep.name}: {sweep.score} {score:.4f}, {n} of "
+        f"{len(trials)} trials. It was chosen by this score, which therefore flatters it.\n"
+    )
+    write_text(folder / BEST, head + to_toml(chosen))
+    return settings
+
+
+def _draw(trials: pd.DataFrame, sweep: Sweep, path: Path) -> None:
+    done = trials[trials["state"] == "complete"]
+    keys = [*sweep.grid, *sweep.space]
+    rows = (len(keys) + 2) // 2
+    with new_figure(7.5, 2.6 * rows) as figure:
+        axes = figure.subplots(rows, 2, squeeze=False).ravel()
+        axes[0].plot(done["trial"], done["score"], "o", color=SERIES[0], markersize=4)
+        axes[0].plot(done["trial"], done["score"].cummax(), color=MUTED, linewidth=1)
+        axes[0].set(xlabel="trial (line: best so far)", ylabel=sweep.score)
+        for place, key in zip(axes[1:], keys, strict=False):
+            _draw_key(place, done[key], done["score"], sweep.space.get(key))
+            place.set(xlabel=key, ylabel=sweep.score)
+        for unused in axes[1 + len(keys) :]:
+            unused.remove()
+        best = done["score"].max()
+        save_figure(
+            figure,
+            path,
+            f"Trials of {sweep.name}",
+            f"{sweep.score} of {len(done)} trials, by trial and by each value; "
+            f"the best is {best:.3f}.",
+        )
+
+
+def _draw_key(axes: Axes, values: pd.Series, scores: pd.Series, span: object) -> None:
+    if isinstance(span, Span):
+        axes.plot(values.astype(float), scores, "o", color=SERIES[0], markersize=4)
+        if span.log:
+            axes.set_xscale("log")
+        return
+    names: Sequence[str] = list(dict.fromkeys(values.sort_index()))
+    place = values.map({name: number for number, name in enumerate(names)})
+    axes.plot(place, scores, "o", color=SERIES[0], markersize=4)
+    mean = scores.groupby(place).mean()
+    axes.plot(mean.index, mean, "_", color=MUTED, markersize=18)
+    axes.set_xticks(range(len(names)), names)
+    axes.set_xlim(-0.5, len(names) - 0.5)

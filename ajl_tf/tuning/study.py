@@ -1,0 +1,168 @@
+"""The study: an Optuna database that several processes may fill, and go on with another day."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ajl_tf.errors import UserError
+from ajl_tf.tuning.sweep import Span, Sweep, as_toml
+from ajl_tf.tuning.trial import StoppedError, Training, TrainingError, train
+
+if TYPE_CHECKING:
+    import optuna
+
+DATABASE = "study.sqlite"
+REASON = "reason"
+_SWEEP, _QUEUED = "sweep", "queued"
+_FAILURES = 3  # one after the other: what is wrong is not the setting
+_BEAT, _GRACE = 20, 90  # seconds: a process that says nothing for so long is taken for dead
+
+
+def open_study(sweep: Sweep, folder: Path) -> optuna.Study:
+    """Opens the database in a folder, or makes it.
+
+    Raises:
+        UserError: Optuna is not installed, or the folder holds the study of another sweep.
+    """
+    try:
+        import optuna
+    except ModuleNotFoundError:
+        raise UserError(
+            'tuning needs Optuna, which is not installed: pip install "ajl_tf[tune]"'
+        ) from None
+    optuna.logging.set_verbosity(logging.WARNING)
+    folder.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        # That a dead process's trial is tried again is new in Optuna; setup.cfg bounds its version.
+        warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+        storage = optuna.storages.RDBStorage(
+            f"sqlite:///{(folder / DATABASE).resolve()}",
+            engine_kwargs={"connect_args": {"timeout": 60}},
+            heartbeat_interval=_BEAT,
+            grace_period=_GRACE,
+            heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(),
+        )
+    study = optuna.create_study(
+        storage=storage,
+        study_name=sweep.name,
+        load_if_exists=True,
+        direction="maximize",
+        sampler=optuna.samplers.TPESampler(seed=sweep.seed),
+        pruner=(
+            optuna.pruners.MedianPruner(n_warmup_steps=sweep.patience)
+            if sweep.prune
+            else optuna.pruners.NopPruner()
+        ),
+    )
+    known = study.user_attrs.get(_SWEEP)
+    if known is None:
+        study.set_user_attr(_SWEEP, sweep.hash)
+    elif known != sweep.hash:
+        raise UserError(
+            f"{folder} holds the study of another sweep of this name. Give this one another name, "
+            "or another folder with --out."
+        )
+    return study
+
+
+def run_trials(
+    study: optuna.Study,
+    sweep: Sweep,
+    command: Callable[[Sequence[str]], Sequence[str]],
+    folder: Path,
+    told: Callable[[optuna.trial.FrozenTrial], None],
+) -> None:
+    """Runs what is left of the sweep's trials; other processes may run some of them.
+
+    Args:
+        study: From `open_study`.
+        sweep: The same.
+        command: `--set` of a trial -> the words after `python -m ajl_tf.train`.
+        folder: Trials get a folder each below it.
+        told: Called with each trial of this process that has ended.
+    """
+    import optuna
+
+    def objective(trial: optuna.Trial) -> float:
+        if sweep.grid and _QUEUED not in trial.user_attrs:
+            raise optuna.TrialPruned  # another process took the last of the grid
+        words = command(sweep.changes(_varied(trial, sweep)))
+        training = Training(words, folder / f"trial-{trial.number:04d}", sweep.score)
+
+        def watch(epoch: int, score: float) -> bool:
+            trial.report(score, epoch)
+            return bool(trial.should_prune())
+
+        try:
+            return train(training, watch)
+        except StoppedError:
+            raise optuna.TrialPruned from None
+        except TrainingError as error:
+            trial.set_user_attr(REASON, str(error))
+            raise
+
+    ended: list[optuna.trial.FrozenTrial] = []
+    failures = 0
+    if sweep.grid:
+        _queue(study, sweep)
+    while _is_left(study, sweep) and failures < _FAILURES:
+        study.optimize(
+            objective, n_trials=1, catch=TrainingError, callbacks=[lambda _, t: ended.append(t)]
+        )
+        told(ended[-1])
+        failures = failures + 1 if ended[-1].state.name == "FAIL" else 0
+
+
+def values_of(trial: optuna.trial.FrozenTrial, sweep: Sweep) -> dict[str, Any]:
+    """What varied, as the experiment takes it."""
+    return {
+        key: value if isinstance(sweep.space.get(key), Span) else json.loads(value)
+        for key, value in trial.params.items()
+    }
+
+
+def _queue(study: optuna.Study, sweep: Sweep) -> None:
+    """Queues each point of the grid that has not ended well, is not running and does not wait."""
+    there = [
+        trial.params or trial.system_attrs.get("fixed_params")
+        for trial in study.get_trials(deepcopy=False)
+        if trial.state.name != "FAIL"
+    ]
+    for varied in sweep.combinations():
+        point = {key: as_toml(value) for key, value in varied.items()}
+        if point not in there:
+            study.enqueue_trial(point, user_attrs={_QUEUED: True})
+
+
+def _is_left(study: optuna.Study, sweep: Sweep) -> bool:
+    states = [trial.state.name for trial in study.get_trials(deepcopy=False)]
+    done = sum(state in ("COMPLETE", "PRUNED") for state in states)
+    if sweep.trials is not None and done >= sweep.trials:
+        return False
+    return not sweep.grid or "WAITING" in states
+
+
+def _varied(trial: optuna.Trial, sweep: Sweep) -> dict[str, Any]:
+    """Draws a trial's values. A choice is kept as text: Optuna knows no lists."""
+    varied: dict[str, Any] = {}
+    for key, values in sweep.grid.items():
+        varied[key] = json.loads(trial.suggest_categorical(key, [as_toml(v) for v in values]))
+    for key, span in sweep.space.items():
+        if not isinstance(span, Span):
+            texts = [as_toml(choice) for choice in span.choices]
+            varied[key] = json.loads(trial.suggest_categorical(key, texts))
+        elif span.is_whole:
+            step = 1 if span.step is None else int(span.step)
+            varied[key] = trial.suggest_int(
+                key, int(span.low), int(span.high), step=step, log=span.log
+            )
+        else:
+            varied[key] = trial.suggest_float(
+                key, span.low, span.high, step=span.step, log=span.log
+            )
+    return varied

@@ -1,0 +1,171 @@
+"""What a sweep file may say: an experiment, what varies, and how far to look."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import os
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from ajl_tf.config_file import load_experiment
+from ajl_tf.errors import UserError, listed
+
+Value = bool | int | float | str | list[bool | int | float | str]
+SEED = "seed"  # in a grid: the same trial again, with other luck
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Span(_Table):
+    """Numbers from `low` to `high`, both included; whole numbers where both are."""
+
+    low: int | float
+    high: int | float
+    log: bool = False
+    step: int | float | None = None
+
+    @model_validator(mode="after")
+    def _spans(self) -> Span:
+        if self.low >= self.high:
+            raise ValueError(f"low must be below high. Received: {self.low} and {self.high}")
+        if self.log and (self.low <= 0 or self.step is not None):
+            raise ValueError("log = true needs low above 0, and no step")
+        return self
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether only whole numbers are meant."""
+        return isinstance(self.low, int) and isinstance(self.high, int)
+
+    @property
+    def ends(self) -> tuple[int | float, ...]:
+        """The values to check an experiment with."""
+        return self.low, self.high
+
+
+class Choices(_Table):
+    """One of several values."""
+
+    choices: Annotated[list[Value], Field(min_length=1)]
+
+    @property
+    def ends(self) -> tuple[Value, ...]:
+        """The values to check an experiment with."""
+        return tuple(self.choices)
+
+
+class Sweep(_Table):
+    """A whole sweep file; either `grid` or `space`.
+
+    Attributes:
+        name: Of its folder.
+        experiment: The experiment file, relative to the sweep file.
+        set: Key -> value that all trials share.
+        fold: Train this fold only, where the experiment has folds; None: all of them.
+        score: What is to be high, on the rows that did not train: the scored folds, or the
+            validation rows of a holdout (its test rows select nothing).
+        seed: Of what is drawn.
+        trials: How many; None is all of a grid.
+        prune: Stop a trial early whose score is below the median of the others at its epoch
+            (needs epochs that validate: a holdout, or keep = "best").
+        patience: Epochs of every trial before it may be stopped.
+        grid: Key -> values; every combination is tried. A `seed` here is not a setting but a
+            repetition: the outcome averages over it.
+        space: Key -> a range or choices that Optuna draws from (tree-structured Parzen estimator).
+    """
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80)]
+    experiment: str
+    set: dict[str, Value] = {}
+    fold: Annotated[int, Field(ge=0)] | None = None
+    score: Literal["weighted_f1", "macro_f1", "accuracy"] = "weighted_f1"
+    seed: Annotated[int, Field(ge=0)] = 0
+    trials: Annotated[int, Field(ge=1)] | None = None
+    prune: bool = False
+    patience: Annotated[int, Field(ge=0)] = 3
+    grid: dict[str, Annotated[list[Value], Field(min_length=1)]] = {}
+    space: dict[str, Span | Choices] = {}
+
+    @model_validator(mode="after")
+    def _varies(self) -> Sweep:
+        if bool(self.grid) == bool(self.space):
+            raise ValueError("there must be a [grid] or a [space] table, and not both")
+        if self.space and self.trials is None:
+            raise ValueError("a [space] has no end: write trials = 30, say")
+        both = sorted(set(self.set) & {*self.grid, *self.space})
+        if both:
+            raise ValueError(f"stand in [set] and vary as well: {', '.join(both)}")
+        return self
+
+    @property
+    def hash(self) -> str:
+        """Differs when the trials would; how many there are may grow."""
+        values = self.model_dump(mode="json", exclude={"trials"})
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
+
+    def combinations(self) -> Iterator[dict[str, Value]]:
+        """Every point of the grid; of a space, each end of each range by itself."""
+        if self.grid:
+            for values in itertools.product(*self.grid.values()):
+                yield dict(zip(self.grid, values, strict=True))
+        for key, span in self.space.items():
+            for value in span.ends:
+                yield {key: value}
+
+    def changes(self, varied: dict[str, Any]) -> list[str]:
+        """`--set` of a trial."""
+        return [f"{key}={as_toml(value)}" for key, value in {**self.set, **varied}.items()]
+
+
+def as_toml(value: object) -> str:
+    """A number, text, truth or list as an experiment file writes it."""
+    return json.dumps(value)
+
+
+def read_sweep(path: Path) -> tuple[Sweep, Path]:
+    """Reads a sweep file, and checks that its experiment takes every value.
+
+    Returns:
+        The sweep and the path of its experiment.
+
+    Raises:
+        UserError: The file is missing or no TOML, holds unknown keys, or values that the experiment
+            refuses; all of them are named.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+        sweep = Sweep.model_validate(values)
+    except FileNotFoundError:
+        raise UserError(f"no sweep file {path}") from None
+    except IsADirectoryError:
+        raise UserError(f"{path} is a folder; a sweep is a .toml file in it.") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not valid TOML: {error}.") from None
+    except ValidationError as error:
+        problems = [
+            f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}".removeprefix(": ")
+            for detail in error.errors()
+        ]
+        raise UserError(f"{path} is not a valid sweep:\n{listed(problems)}") from None
+    experiment = Path(os.path.normpath(path.parent / sweep.experiment))
+    load_experiment(experiment)
+    refusals = {}
+    for varied in sweep.combinations():
+        try:
+            load_experiment(experiment, sweep.changes(varied))
+        except UserError as error:
+            refusals[str(error)] = ", ".join(f"{k} = {as_toml(v)}" for k, v in varied.items())
+    if refusals:
+        raise UserError(
+            f"{path} has trials that {experiment} refuses:\n"
+            + listed([f"{where}: {problem}" for problem, where in refusals.items()])
+        )
+    return sweep, experiment

@@ -1,0 +1,141 @@
+"""One trial: the train command in a process of its own, watched through the files that it writes.
+
+A process of its own gives back all of its memory, may die without the study dying with it, and is
+exactly the command that a user can run again by hand.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ajl_tf.assessment import metrics
+from ajl_tf.assessment.predictions import read_predictions
+
+LOG = "train.log"
+HISTORY, PREDICTIONS = "history.jsonl", "predictions.csv"
+_EVERY = 0.5  # seconds between looks at the files
+_PATIENCE = 60  # seconds that a stopped training gets to write its checkpoint
+
+
+class TrainingError(Exception):
+    """The training ended without a score; the message is its last word."""
+
+
+class StoppedError(Exception):
+    """The training was stopped because `watch` said so."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a trial runs.
+
+    Attributes:
+        command: After `python -m ajl_tf.train`, but for the folder of its runs.
+        folder: The trial's own; the run is made below it.
+        score: `"weighted_f1"`, `"macro_f1"` or `"accuracy"`.
+    """
+
+    command: Sequence[str]
+    folder: Path
+    score: str
+
+
+def train(training: Training, watch: Callable[[int, float], bool]) -> float:
+    """Runs a training to its end.
+
+    Args:
+        training: Which.
+        watch: Called with each epoch that validates, counted from 0 over all members, and its
+            score; True stops the training.
+
+    Returns:
+        The score on the rows that did not train the network which predicts them.
+
+    Raises:
+        TrainingError: The training ended with an error.
+        StoppedError: `watch` said so.
+        KeyboardInterrupt: It was ended from outside, as Ctrl-C does.
+    """
+    training.folder.mkdir(parents=True, exist_ok=True)
+    runs = training.folder / "runs"
+    words = [sys.executable, "-m", "ajl_tf.train", *training.command, "--runs", str(runs)]
+    with (training.folder / LOG).open("ab") as log:
+        process = subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            _follow(process, runs, watch)
+        finally:
+            if process.poll() is None:
+                _end(process)
+    if process.returncode in (130, 143, -signal.SIGINT, -signal.SIGTERM):
+        raise KeyboardInterrupt
+    if process.returncode:
+        raise TrainingError(_last_words(training.folder / LOG, process.returncode))
+    return score_of(runs, training.score)
+
+
+def score_of(runs: Path, name: str) -> float:
+    """The score of the run in a trial's folder, in [0, 1]."""
+    (run,) = runs.iterdir()
+    files = [run / PREDICTIONS] if (run / PREDICTIONS).exists() else run.glob(f"*/{PREDICTIONS}")
+    (path,) = files
+    table = read_predictions(path)
+    if "split" in table:
+        table = table[table["split"] == "validation"]
+    names = sorted({*table["label"], *table["predicted"]})
+    label, predicted = (np.searchsorted(names, table[column]) for column in ("label", "predicted"))
+    matrix = metrics.confusion(label, predicted, len(names))
+    return float(getattr(metrics, name)(matrix))
+
+
+def _follow(
+    process: subprocess.Popen[bytes], runs: Path, watch: Callable[[int, float], bool]
+) -> None:
+    seen = 0
+    while True:
+        ended = process.poll() is not None  # before the look, so that nothing written is missed
+        scores = list(_scores(runs))
+        for epoch, score in enumerate(scores[seen:], start=seen):
+            if watch(epoch, score):
+                raise StoppedError
+        seen = len(scores)
+        if ended:
+            return
+        time.sleep(_EVERY)
+
+
+def _scores(runs: Path) -> Iterator[float]:
+    """Validation scores of all members so far, in order."""
+    for path in sorted(runs.rglob(HISTORY)):
+        for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+            if (
+                line.endswith("\n")
+                and (score := json.loads(line).get("val_weighted_f1")) is not None
+            ):
+                yield score
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_PATIENCE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def _last_words(log: Path, code: int) -> str:
+    lines = [
+        line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if line
+    ]
+    errors = [place for place, line in enumerate(lines) if line.startswith("error:")]
+    told = lines[errors[-1] :] if errors else lines[-1:]
+    return " ".join([*told, f"(exit code {code}; all of it is in {log})"])

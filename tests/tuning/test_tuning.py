@@ -1,0 +1,240 @@
+"""A sweep from file to outcome, with a stand-in for the train command that takes no time."""
+
+from __future__ import annotations
+
+import json
+import stat
+import sys
+import textwrap
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from sklearn.metrics import f1_score
+
+from ajl_tf.config_file import load_experiment
+from ajl_tf.errors import UserError
+from ajl_tf.tune import main
+from ajl_tf.tuning.sweep import read_sweep
+from ajl_tf.tuning.trial import StoppedError, Training, TrainingError, score_of, train
+
+EXPERIMENT = """
+name = "small"
+[split]
+scheme = "80/10/10"
+[model]
+backbone = "mobilenet_v2"
+[[phases]]
+name = "only"
+epochs = 4
+"""
+GRID = """
+name = "lr"
+experiment = "small.toml"
+[set]
+"model.dropout" = 0.1
+[grid]
+"phases.only.learning_rate" = [0.001, 0.01]
+"seed" = [1, 2]
+"""
+# Right as often as learning rate and seed say; fails, or ends itself, where a file tells it to.
+STAND_IN = """
+import json, os, signal, sys, time
+from pathlib import Path
+words = sys.argv[3:]
+given = dict(w.split("=", 1) for w in words if "=" in w)
+rate, seed = float(given["phases.only.learning_rate"]), int(given.get("seed", 0))
+here = Path(__file__).parent
+if (here / "fail").exists():
+    print("error: something is wrong"); sys.exit(2)
+if (here / "interrupt").exists():
+    (here / "interrupt").unlink(); os.kill(os.getpid(), signal.SIGTERM)
+run = Path(words[words.index("--runs") + 1]) / "small-1"
+run.mkdir(parents=True)
+right = round(10 * rate**0.25) + seed
+with (run / "history.jsonl").open("w") as history:
+    for epoch in range(4):
+        history.write(json.dumps({"epoch": epoch, "val_weighted_f1": right / 20}) + "\\n")
+        history.flush(); time.sleep(0.7 if (here / "slow").exists() else 0)
+rows = ["image_id,label,predicted,split"]
+rows += [f"v{i},{'ab'[i % 2]},{'ab'[i % 2] if i < right else 'c'},validation" for i in range(20)]
+rows += [f"t{i},a,c,test" for i in range(20)]
+(run / "predictions.csv").write_text("\\n".join(rows) + "\\n")
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "small.toml").write_text(EXPERIMENT)
+    (tmp_path / "sweep.toml").write_text(GRID)
+    script = tmp_path / "stand_in.py"
+    script.write_text(f"#!{sys.executable}\n{textwrap.dedent(STAND_IN)}")
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    monkeypatch.setattr(sys, "executable", str(script))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def tune(folder: Path, *options: str) -> int:
+    return main([str(folder / "sweep.toml"), "--out", str(folder / "out"), *options])
+
+
+def outcome(folder: Path) -> pd.DataFrame:
+    return pd.read_csv(folder / "out/outcome.csv")
+
+
+def f1_of(right: int) -> float:
+    label = [i % 2 for i in range(20)]
+    predicted = [i % 2 if i < right else 2 for i in range(20)]
+    return float(f1_score(label, predicted, average="weighted", labels=[0, 1], zero_division=0))
+
+
+def test_a_grid_tries_every_combination_and_averages_over_seeds(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert tune(folder) == 0
+    table = outcome(folder)
+    assert (table["state"] == "complete").all()
+    expected = {(0.001, 1): 3, (0.001, 2): 4, (0.01, 1): 4, (0.01, 2): 5}
+    got = {
+        (row["phases.only.learning_rate"], row["seed"]): row["score"] for _, row in table.iterrows()
+    }
+    assert got == pytest.approx({key: f1_of(right) for key, right in expected.items()})
+    best = load_experiment(folder / "out/best.toml")
+    assert best.name == "lr_best"
+    assert best.phases[0].learning_rate == 0.01
+    assert best.model.dropout == 0.1
+    assert best.seed == load_experiment(folder / "small.toml").seed  # a repetition, no setting
+    assert "<svg" in (folder / "out/outcome.svg").read_text()
+    first = capsys.readouterr().out.split("best first")[1].splitlines()[2]
+    assert f"{(f1_of(4) + f1_of(5)) / 2:.4f}" in first
+
+
+def test_the_same_command_goes_on_and_does_nothing_twice(folder: Path) -> None:
+    assert tune(folder, "--trials", "1") == 0
+    assert len(outcome(folder)) == 1
+    assert tune(folder) == 0
+    assert tune(folder) == 0
+    assert len(outcome(folder)) == 4
+    assert len(list((folder / "out/trials").iterdir())) == 4
+
+
+def test_an_interrupted_trial_is_tried_again(folder: Path) -> None:
+    (folder / "interrupt").touch()
+    with pytest.raises(KeyboardInterrupt):
+        tune(folder)
+    assert (folder / "out/outcome.csv").exists()
+    assert tune(folder) == 0
+    assert (outcome(folder)["state"] == "complete").sum() == 4
+
+
+def test_failures_are_kept_with_their_reason_and_end_the_sweep(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "fail").touch()
+    assert tune(folder) == 1
+    table = outcome(folder)
+    assert table["state"].tolist() == ["fail"] * 3
+    assert table["reason"].str.contains("error: something is wrong").all()
+    assert "no trial has a score" in capsys.readouterr().out
+    (folder / "fail").unlink()
+    assert tune(folder) == 0
+    assert (outcome(folder)["state"] == "complete").sum() == 4
+
+
+def test_a_space_is_searched_within_its_bounds_and_the_best_is_written(folder: Path) -> None:
+    (folder / "sweep.toml").write_text(
+        'name = "space"\nexperiment = "small.toml"\ntrials = 5\n[space]\n'
+        '"phases.only.learning_rate" = { low = 1e-4, high = 1e-1, log = true }\n'
+        '"augment.zoom" = { choices = [[0.5, 1.0], [1.0, 1.0]] }\n'
+        '"training.batch_size" = { low = 8, high = 32, step = 8 }\n'
+    )
+    assert tune(folder) == 0
+    table = outcome(folder)
+    assert table["phases.only.learning_rate"].between(1e-4, 1e-1).all()
+    assert set(table["training.batch_size"]) <= {8, 16, 24, 32}
+    best = load_experiment(folder / "out/best.toml")
+    top = table.loc[table["score"].idxmax()]
+    assert best.phases[0].learning_rate == pytest.approx(top["phases.only.learning_rate"])
+    assert list(best.augment.zoom) == json.loads(top["augment.zoom"])
+
+
+def test_another_sweep_does_not_mix_with_a_study(folder: Path) -> None:
+    tune(folder, "--trials", "1")
+    (folder / "sweep.toml").write_text(GRID.replace("0.01]", "0.02]"))
+    with pytest.raises(UserError, match="another sweep"):
+        tune(folder)
+
+
+def test_a_trial_below_the_median_is_stopped(folder: Path) -> None:
+    (folder / "slow").touch()
+    words = ["small.toml", "--set", "phases.only.learning_rate=0.01"]
+    seen: list[tuple[int, float]] = []
+
+    def watch(epoch: int, score: float) -> bool:
+        seen.append((epoch, score))
+        return epoch == 1
+
+    with pytest.raises(StoppedError):
+        train(Training(words, folder / "t", "weighted_f1"), watch)
+    assert seen == [(0, 0.15), (1, 0.15)]
+    assert not list((folder / "t").rglob("predictions.csv"))  # the process is gone
+
+
+def test_the_last_words_of_a_failed_training_are_its_reason(folder: Path) -> None:
+    (folder / "fail").touch()
+    training = Training(["--set", "phases.only.learning_rate=0.01"], folder / "t", "accuracy")
+    with pytest.raises(TrainingError, match=r"error: something is wrong \(exit code 2"):
+        train(training, lambda *_: False)
+
+
+def test_a_fold_is_scored_on_all_of_its_rows(tmp_path: Path) -> None:
+    fold = tmp_path / "run/fold_1"
+    fold.mkdir(parents=True)
+    (fold / "predictions.csv").write_text("image_id,label,predicted,fold\n1,a,a,1\n2,b,a,1\n")
+    assert score_of(tmp_path, "accuracy") == 0.5
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("x = ", "not valid TOML"),
+        ('name = "a"\nexperiment = "small.toml"', r"\[grid\] or a \[space\]"),
+        (GRID.replace("[0.001, 0.01]", "[0.001, -1]"), r"learning_rate = -1"),
+        (GRID.replace("phases.only.learning_rate", "phases.only.rate"), "rate"),
+        (GRID + '"model.dropout" = [0.2]', "model.dropout"),
+        (GRID.replace("small.toml", "none.toml"), "no experiment file"),
+        (GRID + 'oops = 1\n[space]\n"seed" = {low = 3, high = 1}', "low must be below high"),
+    ],
+)
+def test_what_is_wrong_with_a_sweep_is_told_before_anything_is_trained(
+    folder: Path, text: str, words: str
+) -> None:
+    (folder / "sweep.toml").write_text(text)
+    with pytest.raises(UserError, match=words):
+        read_sweep(folder / "sweep.toml")
+    assert not (folder / "out").exists()
+
+
+SWEEPS = sorted((Path(__file__).parents[2] / "experiments/sweeps").glob("*.toml"))
+
+
+@pytest.mark.parametrize("path", SWEEPS, ids=lambda path: path.stem)
+def test_each_sweep_of_the_repository_is_one(path: Path) -> None:
+    sweep, experiment = read_sweep(path)
+    assert sweep.name == path.stem
+    assert experiment.is_file()
+
+
+def test_the_median_stops_what_lies_below_it(folder: Path) -> None:
+    (folder / "slow").touch()
+    (folder / "sweep.toml").write_text(
+        GRID.replace("[0.001, 0.01]", "[0.1, 0.0001]")
+        .replace('"seed" = [1, 2]', '"seed" = [3, 4, 5]')
+        .replace("[set]", "prune = true\npatience = 0\n[set]")
+    )
+    assert tune(folder) == 0
+    table = outcome(folder)
+    weak = table["phases.only.learning_rate"] == 0.0001
+    assert (table.loc[~weak, "state"] == "complete").all()
+    assert "pruned" in set(table.loc[weak, "state"])
