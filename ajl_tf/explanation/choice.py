@@ -17,7 +17,7 @@ from ajl_tf.errors import UserError, listed
 from ajl_tf.runs import MANIFEST, MODEL, PREDICTIONS, RESULT
 from ajl_tf.training.keyed import photo_keys
 
-REFIT, HOLDOUT, AVERAGE = "refit", "holdout", "average of the folds"
+REFIT, HOLDOUT, AVERAGE = "refit", "holdout", "all folds"
 _SHOWN = 20
 
 

@@ -23,12 +23,12 @@ def photo_table(records: Sequence[Mapping[str, Any]]) -> str:
     rows = [head]
     for record in records[:_SHOWN]:
         trained = record["trained_on"]
-        seen = {None: "not one of the run's", False: "held it out", True: "TRAINED ON IT"}[trained]
+        seen = {None: "unknown to the run", False: "held it out", True: "TRAINED ON IT"}[trained]
         rows.append(
             (
                 record["image_id"][:14],
-                (record["label"] or "–")[:22],
-                record["predicted"][:22],
+                (record["label"] or "–")[:20],
+                record["predicted"][:20],
                 f"{record['probability']:.2f}",
                 f"{record['explained_by']} ({seen})",
             )
@@ -54,15 +54,13 @@ def audit_table(audit: Mapping[str, Any]) -> str:
 
 def _maps_lines(summary: Mapping[str, Any]) -> Iterator[str]:
     n = summary[RANDOM]["deletion"]["n"]
-    yield f"faithfulness over {n:,} photos: mean [95% interval]; minus the random map's beside it"
-    yield f"  {'method':<12}{'deletion (low is good)':<44}insertion (high is good)"
-    for method, told in summary.items():
-        cells = []
-        for game in ("deletion", "insertion"):
+    yield f"faithfulness over {n:,} photos: mean and 95% interval"
+    for game, good in (("deletion", "low"), ("insertion", "high")):
+        yield f"  {game} ({good} is good)".ljust(28) + f"{'score':<23}less the random map's"
+        for method, told in summary.items():
             against = told.get(f"{game}_minus_random")
-            beside = f"  {cell(against, signed=True)}" if against else ""
-            cells.append(f"{cell(told[game])}{beside}")
-        yield f"  {method:<12}{cells[0]:<44}{cells[1]}".rstrip()
+            beside = cell(against, signed=True) if against else ""
+            yield f"    {method:<24}{cell(told[game]):<23}{beside}".rstrip()
     masked = {name: told["inside_mask"] for name, told in summary.items() if "inside_mask" in told}
     if not masked:
         return
