@@ -21,7 +21,7 @@ from ajl_tf.inspection.words import MIRRORED, rooted
 Matrix = NDArray[np.float64]
 Places = NDArray[np.complex64]
 
-FEWEST_POINTS = 5
+FEWEST_POINTS = 6
 _ALIKE = 0.75  # least product of two rooted descriptors
 # What two matches may differ in and still say the same: pixels, and more with each pixel between
 # them; the logarithm of the scale; the cosine of the turn.
@@ -61,7 +61,7 @@ class Alignment(NamedTuple):
     """How one picture lies on another.
 
     Attributes:
-        points: How many points agree.
+        points: How many points agree; 0 where the whole of one is laid on the whole of the other.
         matrix: `(2, 3)`, from pixels of the first picture to pixels of the second.
         likeness: Of the pixels, so laid.
     """

@@ -20,7 +20,7 @@ from ajl_tf.inspection.work import SlowProgress, in_threads
 # Chosen on planted copies, on photos with the same lettering, and by looking at pairs; see
 # benchmarks/README.md. With fewer points the details must agree, and the shape be kept.
 _MANY_POINTS, _SIMILAR = 8, 0.8
-_FEW_POINTS, _MUCH_DETAIL, _MOST_SQUEEZE = 5, 0.8, 1.1
+_MUCH_DETAIL, _MOST_SQUEEZE = 0.8, 1.1
 _SOME_DETAIL = 0.6  # for photos that also look alike as a whole
 # Less than this of one photo in the other is a logo that both have, unless very many points agree.
 _LEAST_SHARED, _VERY_MANY_POINTS = 0.25, 12
@@ -90,10 +90,10 @@ def is_copy(alignment: Alignment) -> bool:
         return False
     if alignment.points >= _MANY_POINTS:
         return alignment.likeness.similarity >= _SIMILAR
-    if alignment.points >= _FEW_POINTS:
+    if alignment.points:
         kept = alignment.squeeze < _MOST_SQUEEZE
         return kept and alignment.likeness.detail >= _MUCH_DETAIL
-    return alignment.points == 0 and alignment.likeness.detail >= _SOME_DETAIL
+    return alignment.likeness.detail >= _SOME_DETAIL
 
 
 def _align(first: Subject, second: Subject, pair: Candidate | Whole) -> Alignment | None:

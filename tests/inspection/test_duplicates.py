@@ -37,9 +37,13 @@ def saved(folder: Path, name: str, image: np.ndarray, quality: int = 80) -> dict
 
 
 @pytest.fixture(scope="module")
-def originals(tmp_path_factory: pytest.TempPathFactory) -> list[np.ndarray]:
-    folder = draw_set(tmp_path_factory.mktemp("drawn"), 100, 256)
-    paths = read_manifest([folder])["path"].iloc[:16]
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return draw_set(tmp_path_factory.mktemp("drawn"), 100, 256)
+
+
+@pytest.fixture(scope="module")
+def originals(drawn: Path) -> list[np.ndarray]:
+    paths = read_manifest([drawn])["path"].iloc[:16]
     return [np.asarray(Image.open(path).convert("RGB")) for path in paths]
 
 
@@ -60,6 +64,47 @@ def test_copies_are_found_and_nothing_else(
     assert found <= planted
     assert set(pairs["kind"]) == {"near"}
     assert pairs["similarity"].between(0, 1).all()
+
+
+def test_the_copies_of_a_drawn_set_are_those_of_its_truth_file(drawn: Path) -> None:
+    pairs = find_duplicates(read_manifest([drawn], labels=False), None)
+    truth = pd.read_csv(drawn / "drawn_truth.csv")
+    copies = truth[truth["copy_of"].notna()]
+    found = {frozenset(pair) for pair in pairs[["first", "second"]].itertuples(index=False)}
+    assert len(copies) > 3
+    assert found == {
+        frozenset(pair) for pair in copies[["md5hash", "copy_of"]].itertuples(index=False)
+    }
+
+
+def smooth_pictures() -> list[np.ndarray]:
+    """Next to nothing is in them: walls, gradients, corners in the shade, one soft spot."""
+    rng = np.random.default_rng(8)
+    y, x = np.mgrid[:180, :240] / 180
+    pictures = []
+    for number in range(80):
+        angle, centre = rng.uniform(0, 2 * np.pi), rng.uniform(0.3, 0.7, 2)
+        away = np.hypot(x - 4 / 3 * centre[0], y - centre[1])
+        light = (
+            np.ones_like(x),
+            0.7 + rng.uniform(0.1, 0.6) * (np.cos(angle) * x + np.sin(angle) * y),
+            1.1 - rng.uniform(0.1, 0.6) * away ** rng.uniform(1, 2),
+            1 - rng.uniform(0.2, 0.5) * np.exp(-((away / rng.uniform(0.1, 0.3)) ** 2)),
+        )[number % 4]
+        skin = np.array([200, 160, 135]) * rng.uniform(0.5, 1.1) * light[..., None]
+        noise = rng.normal(0, rng.uniform(0, 2), (180, 240, 1))
+        pictures.append(np.clip(skin + noise, 0, 255).astype(np.uint8))
+    return pictures
+
+
+def test_pictures_with_nothing_in_them_are_no_copies(
+    originals: list[np.ndarray], tmp_path: Path
+) -> None:
+    rows = [saved(tmp_path, f"smooth {i}", x) for i, x in enumerate(smooth_pictures())]
+    for number, image in enumerate(originals):
+        blurred = cv2.GaussianBlur(image, (0, 0), 0.06 * min(image.shape[:2]))
+        rows.append(saved(tmp_path, f"blurred {number}", blurred))
+    assert find_duplicates(pd.DataFrame(rows), None).empty
 
 
 def test_identical_files_and_given_groups(originals: list[np.ndarray], tmp_path: Path) -> None:
