@@ -70,10 +70,10 @@ def _maps_lines(summary: Mapping[str, Any]) -> Iterator[str]:
         groups = [{"group": "overall", **told["overall"]}]
         if method != RANDOM:
             groups += [{**g, "group": f"tone {g['group']}"} for g in told["by_tone"]]
-        yield f"  {method:<15}{'n':>5}  {'on the lesion':<20}{'chance':<9}difference"
+        yield f"  {method:<15}{'n':>5}  {'on the lesion':<23}{'chance':<9}difference"
         for group in groups:
             yield (
-                f"    {group['group']:<13}{group['n']:>5}  {cell(group['share']):<20}"
+                f"    {group['group']:<13}{group['n']:>5}  {cell(group['share']):<23}"
                 f"{_value(group['area']['value']):<9}{cell(group['share_minus_area'], signed=True)}"
             )
         if told["overall"]["empty"]:
