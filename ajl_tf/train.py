@@ -223,7 +223,7 @@ def _finish(run: Path, folders: list[Path], task: Task) -> int:
     from ajl_tf.assessment.report import format_table, make_report
     from ajl_tf.reporting.publish import Place, publish
     from ajl_tf.runs import MANIFEST, PREDICTIONS, REPORT, write_json
-    from ajl_tf.serving.export import export_run
+    from ajl_tf.serving.export import after_training, export_run
     from ajl_tf.training.members import merged_predictions
 
     predictions = merged_predictions(folders)
@@ -231,7 +231,10 @@ def _finish(run: Path, folders: list[Path], task: Task) -> int:
         write_predictions(run / PREDICTIONS, predictions)
     report = make_report(predictions, read_manifest_columns(run / MANIFEST))
     write_json(run / REPORT, report)
-    version = export_run(run, Path(task.saved_models)) if task.saved_models else None
+    version = None
+    if task.saved_models:
+        options = after_training(run, Path(task.cache))
+        version = export_run(run, Path(task.saved_models), options)
     publish(Place(run), run.name, report, predictions)
     print(f"\n{format_table(report)}\n")
     print(f"predictions  {run / PREDICTIONS}")

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ajl_tf.assessment.predictions import read_manifest_columns
 from ajl_tf.errors import UserError
-from ajl_tf.runs import REPORT, read_json
+from ajl_tf.runs import MANIFEST, REPORT, read_json
 from ajl_tf.serving.alarms import Unlike, fit_unlike
 from ajl_tf.serving.blend import Blend, fit_blend
 from ajl_tf.serving.card import model_card
@@ -31,6 +33,27 @@ class Exported:
 
     version: Path
     scores: Path | None = None
+
+
+def after_training(run: Path, cache: Path) -> Options:
+    """What a training asks for: everything, or without photos what can be had without.
+
+    A merged run may come from machines whose photos are not here.
+
+    Args:
+        run: The run folder.
+        cache: Folder for decoded photos.
+    """
+    paths = read_manifest_columns(run / MANIFEST)["path"]
+    gone = sum(not Path(path).is_file() for path in paths)
+    if gone:
+        print(
+            f"warning: {gone:,} of {len(paths):,} photos of the run are not here, so its "
+            "SavedModel does not say how unlike anything known a photo is. Where they are: "
+            f"python -m ajl_tf.export {run}",
+            file=sys.stderr,
+        )
+    return Options(unlike=not gone, cache=cache)
 
 
 def export_run(path: str | Path, saved_models: Path, options: Options | None = None) -> Path:

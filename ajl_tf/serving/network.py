@@ -12,7 +12,6 @@ import tensorflow as tf
 from ajl_tf.dataset.images import fit, to_input
 
 Views = Literal["none", "flips", "flips+crops"]
-VIEWS: tuple[Views, ...] = ("none", "flips", "flips+crops")
 FEATURES = "pooled_features"  # the layer's name, see models.classifier
 CROP = 0.875  # side of the crop, as a share of the canvas
 _TURNS = 4

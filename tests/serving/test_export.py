@@ -17,8 +17,10 @@ from scipy.optimize import minimize_scalar
 from ajl_tf import export
 from ajl_tf.errors import run_verb
 from ajl_tf.runs import REPORT, RESULT, write_json
+from ajl_tf.serving.export import after_training
 from ajl_tf.serving.mixture import answer
 from ajl_tf.serving.savedmodel import load
+from ajl_tf.serving.sources import Options
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
 NAMES = ["acne", "eczema", "tinea"]
@@ -270,3 +272,6 @@ def test_photos_that_are_gone_are_named_with_the_way_round(
         assert "--no-unlike and without --tta" in said
         assert f"{tmp_path / 'gone.png'}: cannot be read" in said
     assert facts_of(exported(run, tmp_path / "saved", QUIET))["unlike"] is None
+    capsys.readouterr()
+    assert after_training(run, tmp_path) == Options(unlike=False, cache=tmp_path)
+    assert "warning: 1 of 120 photos of the run are not here" in capsys.readouterr().err
