@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import secrets
+import shutil
 import socket
 import sys
 from collections.abc import Iterator
@@ -19,7 +20,7 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment] # there is no name for a module or none
 
-_UNFINISHED = re.compile(r"\.\d+-[0-9a-f]{8}\.")
+_UNFINISHED = re.compile(r"\..*\b\d+-[0-9a-f]{8}(\.|$)")
 
 
 @contextmanager
@@ -73,16 +74,19 @@ def write_text(path: str | Path, text: str, *, overwrite: bool = True) -> None:
 
 
 def sweep(place: Path) -> None:
-    """Deletes what killed processes left unfinished of a file, or of all files in a folder.
+    """Deletes what killed processes left unfinished of a file, or of all that is in a folder.
 
     Only where nobody else writes: its lock is held.
     """
     if place.is_dir():
-        left = (path for path in place.rglob(".*") if _UNFINISHED.match(path.name))
+        left = [path for path in place.rglob(".*") if _UNFINISHED.match(path.name)]
     else:
-        left = (path for path in place.parent.glob(f".*.{place.name}*"))
+        left = list(place.parent.glob(f".*.{place.name}*"))
     for path in left:
-        path.unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -139,6 +139,7 @@ class EpochLog(keras.callbacks.Callback):
         super().__init__()
         self.path, self.phase = path, phase
         self.photos, self.batch_size, self.announce = photos, batch_size, announce
+        self.finite = "the phase began"
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         """Starts the epoch's clock and line."""
@@ -183,7 +184,9 @@ class EpochLog(keras.callbacks.Callback):
     def _finite(self, logs: dict[str, Any], at: str) -> float:
         loss = float(logs["loss"])
         if not np.isfinite(loss):
-            raise _diverged(f"the loss is {loss} in {self.phase!r}, epoch {self.epoch + 1}, {at}")
+            place = f"{self.phase!r}, epoch {self.epoch + 1}, {at}"
+            raise _diverged(f"the loss is {loss} in {place}; it was finite until {self.finite}")
+        self.finite = f"epoch {self.epoch + 1}, {at}"
         return loss
 
 
