@@ -231,11 +231,11 @@ def _finish(run: Path, folders: list[Path], task: Task) -> int:
         write_predictions(run / PREDICTIONS, predictions)
     report = make_report(predictions, read_manifest_columns(run / MANIFEST))
     write_json(run / REPORT, report)
-    version = None
+    publish(Place(run), run.name, report, predictions)
+    version = None  # made last: by it a run is known to be finished
     if task.saved_models:
         options = after_training(run, Path(task.cache))
         version = export_run(run, Path(task.saved_models), options)
-    publish(Place(run), run.name, report, predictions)
     print(f"\n{format_table(report)}\n")
     print(f"predictions  {run / PREDICTIONS}")
     print(f"report       {run / REPORT}, {Place(run).page}")
