@@ -74,6 +74,7 @@ OTHER = {
     "training.ema": 0.99,
     "training.keep": "last",
     "training.inner_validation": 0.2,
+    "training.checkpoint_minutes": 1,
     "phases.0.name": "frozen",
     "phases.0.epochs": 4,
     "phases.0.unfreeze": 0.5,

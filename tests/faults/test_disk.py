@@ -17,11 +17,11 @@ import pytest
 import tensorflow as tf
 
 from ajl_tf import export, predict, preview, train
-from ajl_tf.assessment.predictions import make_predictions
+from ajl_tf.assessment.predictions import make_predictions, write_predictions
 from ajl_tf.assessment.report import make_report
 from ajl_tf.config_file import load_experiment
 from ajl_tf.errors import run_verb
-from ajl_tf.runs import REPORT, RESULT, create_run, write_json
+from ajl_tf.runs import PREDICTIONS, REPORT, RESULT, create_run, write_json
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
 FULL = "error: the disk is full. Free some space, or write elsewhere"
@@ -103,8 +103,9 @@ def run(tmp_path: Path, tiny_classifiers: list[Any]) -> Path:
     folder = create_run(load_experiment(tmp_path / "it.toml"), tmp_path / "runs", ["the test"])
     names = ["acne", "eczema", "tinea"]
     rows = pd.DataFrame({"image_id": list("abc"), "label": names, "skin_tone": 2})
-    probabilities = np.full((3, 3), 1 / 3)
-    write_json(folder / REPORT, make_report(make_predictions(rows, names, probabilities)))
+    predictions = make_predictions(rows.assign(split="validation"), names, np.full((3, 3), 1 / 3))
+    write_predictions(folder / PREDICTIONS, predictions)
+    write_json(folder / REPORT, make_report(predictions))
     tiny_classifiers[0].model.save(folder / "model.keras")
     write_json(folder / RESULT, {"class_names": names})
     return folder
@@ -113,7 +114,7 @@ def run(tmp_path: Path, tiny_classifiers: list[Any]) -> Path:
 @pytest.mark.parametrize("free", [8, 100], ids="{} KiB free".format)
 def test_export(free: int, disk: Any, said: Any, run: Path) -> None:
     folder = disk(free)
-    assert run_verb(export.main, [str(run), "--saved-models", str(folder)]) == 2
+    assert run_verb(export.main, [str(run), "--no-unlike", "--saved-models", str(folder)]) == 2
     assert said().startswith(FULL)
     assert made_on(folder) == []
     assert list((folder / "it").glob("*")) == []
@@ -179,7 +180,7 @@ def call(
         if name == "train":
             return run_verb(train.main, [*training, "--runs", str(folder)])
         if name == "export":
-            return run_verb(export.main, [str(run), "--saved-models", str(folder)])
+            return run_verb(export.main, [str(run), "--no-unlike", "--saved-models", str(folder)])
         if name == "predict":
             out = ["--out", str(folder / "new" / "out.csv")]
             return run_verb(predict.main, [str(saved_model), str(drawn_set), *out])
