@@ -14,7 +14,7 @@ from ajl_tf.dataset.images import fit, to_input
 Views = Literal["none", "flips", "flips+crops"]
 FEATURES = "pooled_features"  # the layer's name, see models.classifier
 CROP = 0.875  # side of the crop, as a share of the canvas
-_TURNS = 4
+_REVERSED: tuple[list[int], ...] = ([], [1], [2], [1, 2])
 
 Outputs = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
@@ -72,5 +72,6 @@ class Member:
             edge = round(side * (1 - CROP) / 2)
             middle = canvases[:, edge : side - edge, edge : side - edge]
             seen.append(to_input(middle, self.input_size))
-        turned = [tf.image.rot90(image, turns) for image in seen for turns in range(_TURNS)]
-        return tf.stack([*turned, *(tf.image.flip_left_right(image) for image in turned)])
+        seen += [tf.transpose(image, (0, 2, 1, 3)) for image in seen]
+        # Height and width, exchanged or not, each reversed or not: all flips and quarter turns.
+        return tf.stack([tf.reverse(image, axes) for image in seen for axes in _REVERSED])
