@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ BROWSER_FLAGS = (
 HTML = '<img src=x onerror="alert(1)"> & "b", \'c\' $x_1$'
 CLASS_NAMES = ("tinea", "acne, mild", 'the "other"')
 
+# A shell that starts the suite in the background has it ignore Ctrl-C, and so would its children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("shared_machine", deadline=None)
 settings.load_profile("shared_machine")
 
@@ -39,6 +42,14 @@ def drawn_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from ajl_tf.dataset.phantom import draw_set
 
     return draw_set(tmp_path_factory.mktemp("drawn") / "set", 100, 48, 0)
+
+
+@pytest.fixture(scope="session")
+def real_set() -> Path:
+    """The competition's own folder, where the variable AJL_DATA names it."""
+    if not (folder := os.environ.get("AJL_DATA")):
+        pytest.skip("AJL_DATA names no competition folder")
+    return Path(folder)
 
 
 @pytest.fixture(scope="module")

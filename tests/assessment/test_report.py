@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import numpy as np
@@ -259,9 +258,8 @@ def test_the_table_names_every_group_with_n_and_interval() -> None:
             )
 
 
-@pytest.mark.skipif("AJL_DATA" not in os.environ, reason="AJL_DATA names no competition folder")
-def test_real_labels_and_tones_of_the_competition() -> None:
-    rows = pd.read_csv(Path(os.environ["AJL_DATA"]) / "train.csv")
+def test_real_labels_and_tones_of_the_competition(real_set: Path) -> None:
+    rows = pd.read_csv(real_set / "train.csv")
     table = pd.DataFrame(
         {
             "image_id": rows["md5hash"],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import stat
 import zipfile
@@ -299,9 +298,8 @@ def test_a_photo_in_train_and_test_is_told(tmp_path: Path) -> None:
     assert f"test.csv row 3: image_id 't2' is also {tmp_path}/train.csv row 3" in message(tmp_path)
 
 
-@pytest.mark.skipif("AJL_DATA" not in os.environ, reason="AJL_DATA names no competition folder")
-def test_the_real_data() -> None:
-    manifest = read_manifest([os.environ["AJL_DATA"]])
+def test_the_real_data(real_set: Path) -> None:
+    manifest = read_manifest([str(real_set)])
     assert len(manifest) == 2_860 + 1_227
     known = labelled(manifest)
     assert len(known) == 2_860

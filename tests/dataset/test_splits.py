@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import threading
 from pathlib import Path
@@ -356,9 +355,8 @@ def test_names(tmp_path: Path, name: str) -> None:
         load_or_make_split(tmp_path, name, MANIFEST, "80/20", 0)
 
 
-@pytest.mark.skipif("AJL_DATA" not in os.environ, reason="AJL_DATA names no competition folder")
-def test_the_real_data() -> None:
-    manifest = read_manifest([os.environ["AJL_DATA"]])
+def test_the_real_data(real_set: Path) -> None:
+    manifest = read_manifest([str(real_set)])
     for k in (3, 5):
         both = joined(manifest, make_split(manifest, f"{k} folds", 0))
         for keys, bound in ((["label"], 1), (["label", "skin_tone"], 2), (["skin_tone"], 4)):
