@@ -155,6 +155,9 @@ class Phase(_Table):
     epochs: Annotated[int, Field(ge=1)]
     unfreeze: float | str = 0.0  # share of the backbone's depth, from the top; or a layer's name
     augment: bool = True
+    # Pixels a side while this phase trains, at most the model's; None: the model's. Small first,
+    # large last costs less (progressive resizing; Howard 2018, Tan and Le 2021, arXiv:2104.00298).
+    input_size: Annotated[int, Field(ge=32, le=1024)] | None = None
     optimizer: Literal["adam", "adamw", "sgd"] = "adamw"
     learning_rate: Annotated[float, Field(gt=0)] = 1e-3
     weight_decay: Annotated[float, Field(ge=0)] = 0.0
@@ -224,6 +227,12 @@ class Experiment(_Table):
                 f"data.canvas ({self.canvas}) must be at least the model's input size "
                 f"({self.input_size}), or photos would be enlarged"
             )
+        for phase in self.phases:
+            if phase.input_size and phase.input_size > self.input_size:
+                raise ValueError(
+                    f"phases.{phase.name}.input_size ({phase.input_size}) must be at most the "
+                    f"model's input size ({self.input_size})"
+                )
         return self
 
     @property

@@ -79,6 +79,7 @@ OTHER = {
     "phases.0.epochs": 4,
     "phases.0.unfreeze": 0.5,
     "phases.0.augment": "false",
+    "phases.0.input_size": 96,
     "phases.0.optimizer": "sgd",
     "phases.0.learning_rate": 0.1,
     "phases.0.weight_decay": 0.1,

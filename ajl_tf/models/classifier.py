@@ -60,6 +60,35 @@ def build_classifier(
     return Classifier(model, features, head)
 
 
+def at_size(model: keras.Model, size: int) -> keras.Model:
+    """The same network, with the same weights, for images of another size.
+
+    Args:
+        model: Functional, from images `(N, S, S, 3)`.
+        size: Side of the other images in pixels.
+
+    Returns:
+        A view that shares all weights with `model`, to be called, not saved.
+
+    Raises:
+        UserError: The network works at its own size alone, as one with learned positions does.
+    """
+    import keras
+
+    own = model.input.shape[1]
+    if size == own:
+        return model
+    try:
+        return keras.models.clone_model(
+            model, input_tensors=keras.Input((size, size, 3)), clone_function=lambda layer: layer
+        )
+    except (ValueError, TypeError) as error:
+        raise UserError(
+            f"{model.name} cannot see images of {size} pixels a side while it is built for {own} "
+            f"({str(error).splitlines()[0]}). Leave out phases.input_size."
+        ) from None
+
+
 def load_classifier(path: Path) -> keras.Model:
     """Loads `Classifier.model` from the `.keras` file that its `save` wrote.
 

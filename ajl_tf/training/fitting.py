@@ -13,7 +13,7 @@ import tensorflow as tf
 
 from ajl_tf.config import Augment, Balance, Loss, Phase, Training
 from ajl_tf.dataset.pipeline import training_batches
-from ajl_tf.models.classifier import Classifier, unfreeze
+from ajl_tf.models.classifier import Classifier, at_size, unfreeze
 from ajl_tf.runs import HISTORY
 from ajl_tf.training.balance import class_weights, sampling_weights, strengths
 from ajl_tf.training.callbacks import BestWeights, EpochLog, Validation, watchers
@@ -95,7 +95,9 @@ def fit(
         KeyboardInterrupt: Ctrl-C or SIGTERM, with a checkpoint written.
     """
     for phase in recipe.phases:
-        unfreeze(classifier, phase.unfreeze)  # an unknown layer is told before the first phase
+        # An unknown layer, or a size that will not do, is told before the first phase.
+        unfreeze(classifier, phase.unfreeze)
+        at_size(classifier.model, phase.input_size or recipe.input_size)
     best = None
     if recipe.training.keep == "best" and len(rows.validation):
         best = BestWeights(classifier.model, folder / "best.weights.h5")
@@ -130,12 +132,13 @@ class _Stage:
 def _stage(classifier: Classifier, rows: Rows, recipe: Recipe, phase: Phase) -> _Stage:
     trained = unfreeze(classifier, phase.unfreeze)
     augment = recipe.augment if phase.augment else Augment()
+    size = phase.input_size or recipe.input_size
     if not trained and augment == Augment():
         # A frozen backbone without augmentation gives a photo the same features every epoch.
-        features = _features(classifier, rows, recipe)
+        features = _features(classifier, rows, recipe, size)
         return _Stage(classifier.head, features, None, Predictor(classifier.head, tf.identity))
     predictor = image_predictor(classifier.model, recipe.input_size)
-    return _Stage(classifier.model, rows.canvases, augment, predictor)
+    return _Stage(at_size(classifier.model, size), rows.canvases, augment, predictor)
 
 
 def _fit_phase(
@@ -149,7 +152,7 @@ def _fit_phase(
 ) -> int:
     """Runs one phase, or the rest of it, and returns how many epochs it took."""
     stage = _stage(classifier, rows, recipe, phase)
-    size, batch_size = recipe.input_size, recipe.training.batch_size
+    size, batch_size = phase.input_size or recipe.input_size, recipe.training.batch_size
     labels, tones = rows.labels[rows.train], rows.tones[rows.train]
     classes, balance = len(rows.class_names), recipe.balance
     plan = EpochPlan(
@@ -229,11 +232,14 @@ def _fit_phase(
     return int(history.epoch[-1]) + 1 - epochs.start
 
 
-def _features(classifier: Classifier, rows: Rows, recipe: Recipe) -> np.ndarray:
-    """Pooled features of the rows in use, float32 `(N, D)`; zeros in rows that are not."""
-    used = np.sort(np.concatenate([rows.train, rows.validation]))
-    predict = image_predictor(classifier.features, recipe.input_size)
-    values = predict(rows.canvases, used, recipe.training.batch_size)
-    features = np.zeros((len(rows.canvases), values.shape[1]), np.float32)
-    features[used] = values
+def _features(classifier: Classifier, rows: Rows, recipe: Recipe, size: int) -> np.ndarray:
+    """Pooled features of the rows in use, float32 `(N, D)`; zeros in rows that are not.
+
+    Photos train at `size` and validate at the model's own, as in a phase that trains the backbone.
+    """
+    features = np.zeros((len(rows.canvases), classifier.features.output.shape[1]), np.float32)
+    for used, side in ((rows.train, size), (rows.validation, recipe.input_size)):
+        if len(used):
+            predict = image_predictor(at_size(classifier.features, side), side)
+            features[used] = predict(rows.canvases, used, recipe.training.batch_size)
     return features
