@@ -206,11 +206,14 @@ def test_where_tones_matter_it_is_beyond_chance() -> None:
             assert value[name] > chance[name].max()
 
 
-def test_the_basic_interval_is_the_percentile_interval_turned_round() -> None:
+def test_the_basic_interval_is_the_percentile_interval_turned_round_and_holds_the_figure() -> None:
     moved = np.random.default_rng(0).normal(0.4, 0.05, 20_000)
     low, high = basic_interval(np.array(0.5), moved)
     assert (low, high) == pytest.approx((0.6 - 1.96 * 0.05, 0.6 + 1.96 * 0.05), abs=0.003)
     assert basic_interval(np.array(0.68), moved)[1] == 1.0
+    # Turned round it would be 0.0 to 0.198, which denies the figure.
+    low, high = basic_interval(np.array(0.25), moved)
+    assert (low, high) == (pytest.approx(0.002, abs=0.003), 0.25)
     assert np.isnan(basic_interval(np.array(1.0), np.full(100, 0.5))).all()
 
 
