@@ -84,11 +84,11 @@ def basic_interval(observed: Floats, resampled: Floats) -> Floats:
 
     The extremes of several groups, or a mean of absolute gaps, come out too unequal in a sample,
     and by as much again in its resamples. `2 · observed - quantile` takes that off (Davison and
-    Hinkley 1997, section 5.2). Where that leaves the observed value outside, the interval is widened
-    to it: nobody should read a figure that its own interval denies. In samples of bands that differ
-    it held the true value in 86 to 89 of 100, the percentile interval in 0 to 94; of bands that do
-    not differ in 28 to 92 and 0 to 86 (`benchmarks/parity_intervals.py`). So what luck alone gives
-    stands beside it (`parity.dealt`).
+    Hinkley 1997, section 5.2). Where that leaves the observed value outside, the interval is
+    widened to it: nobody should read a figure that its own interval denies. In samples of bands
+    that differ it held the true value in 86 to 89 of 100, the percentile interval in 0 to 94; of
+    bands that do not differ in 28 to 92 and 0 to 86 (`benchmarks/parity_intervals.py`). So what
+    luck alone gives stands beside it (`parity.dealt`).
 
     Args:
         observed: (...), in [0, 1].

@@ -19,7 +19,8 @@ _FAIRDISCO = "Du et al. 2022, FairDisCo, https://arxiv.org/abs/2208.10013"
 _BY_MIX = "Between tones it differs also because their mix of conditions differs."
 _CHANCE = (
     " Luck alone keeps it from being equal, the more so the smaller the groups: `by_chance` is "
-    "what it is when tones are dealt out at random among the photos of each condition."
+    "what it is when tones are dealt out at random among the photos of each condition: the middle "
+    "90 % of many deals."
 )
 
 

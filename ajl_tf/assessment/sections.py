@@ -98,7 +98,8 @@ def beside_chance(
 
     Returns:
         `{value, low, high, by_chance}`: the interval is `basic_interval`; `by_chance` is
-        `{median, low, high, share}`, `share` the part of the draws that are at least as bad.
+        `{median, low, high, share}`: the middle 90 % of the draws, so that 5 % are worse than its
+        worse end, and the part of them that are at least as bad as the figure.
     """
     known = chance[~np.isnan(chance)]
     told = figure(value, basic_interval(value, moved) if certain else None)
@@ -106,10 +107,10 @@ def beside_chance(
         return {**told, "by_chance": None}
     edge = 1e-9  # sums of the same numbers in another order
     bad = known <= value + edge if up_good else known >= value - edge
-    low, median, high = np.quantile(known, [0.025, 0.5, 0.975])
+    low, high = np.quantile(known, 0.05, method="lower"), np.quantile(known, 0.95, method="higher")
     share = (1 + int(bad.sum())) / (1 + len(known))  # the photos as they are count as a draw
     by_chance = {
-        "median": number(median),
+        "median": number(np.median(known)),
         "low": number(low),
         "high": number(high),
         "share": number(share),

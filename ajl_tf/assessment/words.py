@@ -121,7 +121,7 @@ def parity_conclusion(entry: Mapping[str, Any]) -> str:
             "No interval (a group is too small, or the figure is as far out as it can be), so "
             "nothing can be said about equality."
         )
-    usual = f"{chance['low']:.2f} to {chance['high']:.2f}"
+    usual = f"{chance['low']:.3f} to {chance['high']:.3f}"
     if chance["share"] > UNUSUAL:
         return (
             f"Groups dealt out at random give {usual}, and as unequal a value in "

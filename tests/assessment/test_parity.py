@@ -13,6 +13,7 @@ from ajl_tf.assessment import parity
 from ajl_tf.assessment.bootstrap import Bootstrap, basic_interval
 from ajl_tf.assessment.groups import compared_groups, group_stack
 from ajl_tf.assessment.sections import beside_chance
+from ajl_tf.assessment.words import UNUSUAL
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")
@@ -129,6 +130,18 @@ def test_the_share_of_deals_that_are_as_bad(up_good: bool, worse: int) -> None:
     assert told["by_chance"]["median"] == pytest.approx(0.495)
     unsure = beside_chance(np.array(0.19), np.full(50, 0.2), chance, False, up_good=up_good)
     assert (unsure["low"], unsure["high"]) == (None, None)
+
+
+@given(st.integers(0, 2**32 - 1), st.integers(0, 200), st.booleans())
+def test_a_figure_is_unusual_where_it_lies_beyond_what_chance_gives(
+    seed: int, rank: int, up_good: bool
+) -> None:
+    chance = np.random.default_rng(seed).integers(0, 200, 1000) / 200
+    told = beside_chance(np.array(rank / 200), chance, chance, True, up_good=up_good)
+    given_by_chance = told["by_chance"]
+    worst = given_by_chance["low"] if up_good else given_by_chance["high"]
+    beyond = told["value"] < worst if up_good else told["value"] > worst
+    assert beyond == (given_by_chance["share"] <= UNUSUAL)
 
 
 def test_all_predictions_equal_are_equal_treatment() -> None:
