@@ -1,29 +1,32 @@
 """Trains an experiment many times with other settings, and says which did best.
 
-A sweep file names an experiment and either a grid, every combination of which is tried, or a space
-that Optuna searches. The study is a SQLite file: the same command again goes on with it, and the
-same command in several terminals, or on several machines that share the folder, shares the work.
+A sweep file names an experiment and a grid, every combination of which is tried, or a space that
+Optuna searches, or rows: changes that are tried one at a time, for a table of what each is worth.
+The study is a SQLite file: the same command again goes on with it, and the same command in several
+terminals, or on several machines that share the folder, shares the work.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ajl_tf.errors import run_verb
 from ajl_tf.train_options import add_data, add_folders
 
 if TYPE_CHECKING:
     import optuna
+    import pandas as pd
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the verb."""
     arguments = _parser().parse_args(argv)
-    from ajl_tf.tuning.outcome import BEST, FIGURE, TABLE, write_outcome
-    from ajl_tf.tuning.study import open_study, run_trials
+    from ajl_tf.tuning.ablation import ABLATION, write_ablation
+    from ajl_tf.tuning.outcome import TABLE, write_outcome
+    from ajl_tf.tuning.study import open_study, run_trials, values_of
     from ajl_tf.tuning.sweep import read_sweep
 
     sweep, experiment = read_sweep(arguments.sweep)
@@ -42,26 +45,41 @@ def main(argv: Sequence[str] | None = None) -> int:
             words += ["--data", str(path)]
         return [*words, "--splits", str(arguments.splits), "--cache", str(arguments.cache)]
 
+    trials = out / "trials"
+    text: str | None = None
     try:
-        run_trials(study, sweep, command, out / "trials", _tell)
+        run_trials(study, sweep, command, trials, lambda t: _tell(t, values_of(t, sweep)))
     finally:
-        settings = write_outcome(study, sweep, experiment, out)
-    if settings.empty:
-        print(f"no trial has a score; {out / TABLE} says why")
+        if sweep.rows:
+            text = write_ablation(study, sweep, experiment, trials, out)
+        else:
+            text = _outcome(write_outcome(study, sweep, experiment, out), sweep.score, out)
+    if text is None:
+        print(f"no trial has a score to show; {out / TABLE} says why")
         return 1
-    shown = settings.head(20).to_string(float_format=lambda x: f"{x:.4f}", na_rep="–")
-    print(f"\n{sweep.score}, best first; sd is over seeds:\n{shown}\n")
-    print(
-        "The best was chosen by this score, which therefore flatters it: train it on other folds."
-    )
-    print(f"trials  {out / TABLE}\nfigure  {out / FIGURE}\nbest    {out / BEST}")
+    print(f"\n{text}\ntrials  {out / TABLE}")
+    if sweep.rows:
+        print(f"table   {out / ABLATION}")
     return 0
 
 
-def _tell(trial: optuna.trial.FrozenTrial) -> None:
+def _outcome(settings: pd.DataFrame, score: str, out: Path) -> str | None:
+    from ajl_tf.tuning.outcome import BEST, FIGURE
+
+    if settings.empty:
+        return None
+    shown = settings.head(20).to_string(float_format=lambda x: f"{x:.4f}", na_rep="–")
+    return (
+        f"{score}, best first; sd is over seeds:\n{shown}\n\n"
+        "The best was chosen by this score, which therefore flatters it: train it on other folds.\n"
+        f"figure  {out / FIGURE}\nbest    {out / BEST}"
+    )
+
+
+def _tell(trial: optuna.trial.FrozenTrial, values: Mapping[str, Any]) -> None:
     score = f"{trial.value:.4f}" if trial.state.name == "COMPLETE" else trial.state.name.lower()
-    values = ", ".join(f"{key} = {value}" for key, value in trial.params.items())
-    print(f"trial {trial.number}: {score}  {values}", flush=True)
+    shown = ", ".join(f"{key} = {value}" for key, value in values.items())
+    print(f"trial {trial.number}: {score}  {shown}", flush=True)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -12,7 +12,7 @@ from ajl_tf.config_file import load_experiment, to_toml
 from ajl_tf.files import write_text
 from ajl_tf.pages.figures import MUTED, SERIES, new_figure, save_figure
 from ajl_tf.tuning.study import REASON, values_of
-from ajl_tf.tuning.sweep import SEED, Span, Sweep, as_toml
+from ajl_tf.tuning.sweep import ROW, SEED, Span, Sweep, as_toml
 
 if TYPE_CHECKING:
     import optuna
@@ -25,7 +25,8 @@ def trials_table(study: optuna.Study, sweep: Sweep) -> pd.DataFrame:
     """A row a trial: `trial, state, score, minutes`, what varied, `reason` of a failure."""
     rows: list[dict[str, Any]] = []
     for trial in study.get_trials(deepcopy=False):
-        if not trial.params:  # waits, or found nothing left to do
+        values = values_of(trial, sweep)
+        if trial.state.name == "WAITING" or not values:  # or found nothing left to do
             continue
         took = trial.duration.total_seconds() / 60 if trial.duration else None
         rows.append(
@@ -34,11 +35,13 @@ def trials_table(study: optuna.Study, sweep: Sweep) -> pd.DataFrame:
                 "state": trial.state.name.lower(),
                 "score": trial.value if trial.state.name == "COMPLETE" else None,
                 "minutes": None if took is None else round(took, 2),
-                **{key: as_toml(value) for key, value in values_of(trial, sweep).items()},
+                **{k: v if k == ROW else as_toml(v) for k, v in values.items()},
                 "reason": trial.user_attrs.get(REASON, ""),
             }
         )
-    columns = ["trial", "state", "score", "minutes", *sweep.grid, *sweep.space, "reason"]
+    varied = [*sweep.grid, *sweep.space, *([ROW] if sweep.rows else [])]
+    varied += [SEED] if sweep.seeds else []
+    columns = ["trial", "state", "score", "minutes", *varied, "reason"]
     return pd.DataFrame(rows, columns=columns).astype({"score": float, "minutes": float})
 
 
@@ -61,12 +64,18 @@ def settings_table(trials: pd.DataFrame, sweep: Sweep) -> pd.DataFrame:
     return table.sort_values("score", ascending=False, kind="stable").reset_index(drop=True)
 
 
+def write_trials(study: optuna.Study, sweep: Sweep, folder: Path) -> pd.DataFrame:
+    """Writes and returns the table of trials."""
+    trials = trials_table(study, sweep)
+    write_text(folder / TABLE, trials.to_csv(index=False))
+    return trials
+
+
 def write_outcome(
     study: optuna.Study, sweep: Sweep, experiment: Path, folder: Path
 ) -> pd.DataFrame:
     """Writes the table of trials, the figure and the best experiment; returns the settings."""
-    trials = trials_table(study, sweep)
-    write_text(folder / TABLE, trials.to_csv(index=False))
+    trials = write_trials(study, sweep, folder)
     settings = settings_table(trials, sweep)
     if settings.empty:
         return settings

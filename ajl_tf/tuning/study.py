@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 DATABASE = "study.sqlite"
 REASON = "reason"
-_SWEEP, _QUEUED = "sweep", "queued"
+_SWEEP, _POINT = "sweep", "point"
 _FAILURES = 3  # one after the other: what is wrong is not the setting
 _BEAT, _GRACE = 20, 90  # seconds: a process that says nothing for so long is taken for dead
 
@@ -88,11 +88,15 @@ def run_trials(
     """
     import optuna
 
+    points = _points(sweep)
+
     def objective(trial: optuna.Trial) -> float:
-        if sweep.grid and _QUEUED not in trial.user_attrs:
-            raise optuna.TrialPruned  # another process took the last of the grid
+        if points and trial.user_attrs.get(_POINT) not in points:
+            # Another process took the last one, or the file has lost the row since it was queued.
+            trial.set_user_attr(_POINT, None)
+            raise optuna.TrialPruned
         words = command(sweep.changes(_varied(trial, sweep)))
-        training = Training(words, folder / f"trial-{trial.number:04d}", sweep.score)
+        training = Training(words, trial_folder(folder, trial.number), sweep.score)
 
         def watch(epoch: int, score: float) -> bool:
             trial.report(score, epoch)
@@ -108,9 +112,8 @@ def run_trials(
 
     ended: list[optuna.trial.FrozenTrial] = []
     failures = 0
-    if sweep.grid:
-        _queue(study, sweep)
-    while _is_left(study, sweep) and failures < _FAILURES:
+    _queue(study, points)
+    while _is_left(study, sweep, bool(points)) and failures < _FAILURES:
         study.optimize(
             objective, n_trials=1, catch=TrainingError, callbacks=[lambda _, t: ended.append(t)]
         )
@@ -118,40 +121,52 @@ def run_trials(
         failures = failures + 1 if ended[-1].state.name == "FAIL" else 0
 
 
+def trial_folder(folder: Path, number: int) -> Path:
+    """Where a trial's log and run are."""
+    return folder / f"trial-{number:04d}"
+
+
 def values_of(trial: optuna.trial.FrozenTrial, sweep: Sweep) -> dict[str, Any]:
-    """What varied, as the experiment takes it."""
+    """What varied, as the experiment takes it; empty for what is no trial of the sweep."""
+    if points := _points(sweep):
+        point = trial.user_attrs.get(_POINT)
+        return dict(json.loads(point)) if point in points else {}
     return {
         key: value if isinstance(sweep.space.get(key), Span) else json.loads(value)
         for key, value in trial.params.items()
     }
 
 
-def _queue(study: optuna.Study, sweep: Sweep) -> None:
-    """Queues each point of the grid that has not ended well, is not running and does not wait."""
-    there = [
-        trial.params or trial.system_attrs.get("fixed_params")
+def _points(sweep: Sweep) -> list[str]:
+    """Each trial of a grid or of rows, as text: Optuna compares no lists."""
+    return [] if sweep.space else [as_toml(point) for point in sweep.combinations()]
+
+
+def _queue(study: optuna.Study, points: Sequence[str]) -> None:
+    """Queues each point that has not ended well, is not running and does not wait."""
+    there = {
+        trial.user_attrs.get(_POINT)
         for trial in study.get_trials(deepcopy=False)
         if trial.state.name != "FAIL"
-    ]
-    for varied in sweep.combinations():
-        point = {key: as_toml(value) for key, value in varied.items()}
+    }
+    for point in points:
         if point not in there:
-            study.enqueue_trial(point, user_attrs={_QUEUED: True})
+            study.enqueue_trial({}, user_attrs={_POINT: point})
 
 
-def _is_left(study: optuna.Study, sweep: Sweep) -> bool:
+def _is_left(study: optuna.Study, sweep: Sweep, queued: bool) -> bool:
     states = [trial.state.name for trial in study.get_trials(deepcopy=False)]
     done = sum(state in ("COMPLETE", "PRUNED") for state in states)
     if sweep.trials is not None and done >= sweep.trials:
         return False
-    return not sweep.grid or "WAITING" in states
+    return not queued or "WAITING" in states
 
 
 def _varied(trial: optuna.Trial, sweep: Sweep) -> dict[str, Any]:
-    """Draws a trial's values. A choice is kept as text: Optuna knows no lists."""
+    """A trial's values: queued, or drawn. A choice is kept as text: Optuna knows no lists."""
+    if point := trial.user_attrs.get(_POINT):
+        return dict(json.loads(point))
     varied: dict[str, Any] = {}
-    for key, values in sweep.grid.items():
-        varied[key] = json.loads(trial.suggest_categorical(key, [as_toml(v) for v in values]))
     for key, span in sweep.space.items():
         if not isinstance(span, Span):
             texts = [as_toml(choice) for choice in span.choices]

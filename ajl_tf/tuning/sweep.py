@@ -17,7 +17,9 @@ from ajl_tf.config_file import load_experiment
 from ajl_tf.errors import UserError, listed
 
 Value = bool | int | float | str | list[bool | int | float | str]
+RowName = Annotated[str, Field(pattern=r"^[^|`\r\n]+$", max_length=80)]
 SEED = "seed"  # in a grid: the same trial again, with other luck
+ROW, BASE = "row", "as it is"  # a trial's row of an ablation, and the row without changes
 
 
 class _Table(BaseModel):
@@ -63,7 +65,7 @@ class Choices(_Table):
 
 
 class Sweep(_Table):
-    """A whole sweep file; either `grid` or `space`.
+    """A whole sweep file; one of `grid`, `space` and `rows`.
 
     Attributes:
         name: Of its folder.
@@ -80,6 +82,10 @@ class Sweep(_Table):
         grid: Key -> values; every combination is tried. A `seed` here is not a setting but a
             repetition: the outcome averages over it.
         space: Key -> a range or choices that Optuna draws from (tree-structured Parzen estimator).
+        rows: Name -> changes; each row is tried by itself against the experiment as it is. Rows may
+            be added to a study later.
+        seeds: Of the experiment, with `rows`: all rows are trained with each, and compared seed by
+            seed; none: with the experiment's own.
     """
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80)]
@@ -93,11 +99,22 @@ class Sweep(_Table):
     patience: Annotated[int, Field(ge=0)] = 3
     grid: dict[str, Annotated[list[Value], Field(min_length=1)]] = {}
     space: dict[str, Span | Choices] = {}
+    rows: dict[RowName, Annotated[dict[str, Value], Field(min_length=1)]] = {}
+    seeds: list[Annotated[int, Field(ge=0)]] = []
 
     @model_validator(mode="after")
     def _varies(self) -> Sweep:
-        if bool(self.grid) == bool(self.space):
-            raise ValueError("there must be a [grid] or a [space] table, and not both")
+        if sum(map(bool, (self.grid, self.space, self.rows))) != 1:
+            raise ValueError(
+                "there must be a [grid] or a [space] table, or [rows.<name>] tables, and only one "
+                "of the three"
+            )
+        if self.seeds and not self.rows:
+            raise ValueError("seeds goes with [rows.<name>]; in a [grid] write seed = [1, 2]")
+        if self.rows and self.prune:
+            raise ValueError("prune would end rows that are to be compared; leave it out")
+        if len(set(self.seeds)) < len(self.seeds) or BASE in self.rows:
+            raise ValueError(f"seeds must differ, and no row may be called {BASE!r}")
         if self.space and self.trials is None:
             raise ValueError("a [space] has no end: write trials = 30, say")
         both = sorted(set(self.set) & {*self.grid, *self.space})
@@ -107,22 +124,27 @@ class Sweep(_Table):
 
     @property
     def hash(self) -> str:
-        """Differs when the trials would; how many there are may grow."""
-        values = self.model_dump(mode="json", exclude={"trials"})
+        """Differs when the trials would; how many there are may grow, and so may the rows."""
+        values = self.model_dump(mode="json", exclude={"trials", "rows", "seeds"})
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
     def combinations(self) -> Iterator[dict[str, Value]]:
-        """Every point of the grid; of a space, each end of each range by itself."""
+        """Every point of the grid, or row; of a space, each end of each range by itself."""
         if self.grid:
             for values in itertools.product(*self.grid.values()):
                 yield dict(zip(self.grid, values, strict=True))
+        if self.rows:
+            for seed in [{SEED: seed} for seed in self.seeds] or [{}]:
+                for name, changes in {BASE: {}, **self.rows}.items():
+                    yield {ROW: name, **changes, **seed}
         for key, span in self.space.items():
             for value in span.ends:
                 yield {key: value}
 
     def changes(self, varied: dict[str, Any]) -> list[str]:
         """`--set` of a trial."""
-        return [f"{key}={as_toml(value)}" for key, value in {**self.set, **varied}.items()]
+        values = {**self.set, **varied}
+        return [f"{key}={as_toml(value)}" for key, value in values.items() if key != ROW]
 
 
 def as_toml(value: object) -> str:

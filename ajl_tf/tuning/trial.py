@@ -16,9 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from ajl_tf.assessment import metrics
 from ajl_tf.assessment.predictions import read_predictions
+from ajl_tf.errors import UserError
 
 LOG = "train.log"
 HISTORY, PREDICTIONS = "history.jsonl", "predictions.csv"
@@ -84,16 +86,24 @@ def train(training: Training, watch: Callable[[int, float], bool]) -> float:
 
 def score_of(runs: Path, name: str) -> float:
     """The score of the run in a trial's folder, in [0, 1]."""
-    (run,) = runs.iterdir()
-    files = [run / PREDICTIONS] if (run / PREDICTIONS).exists() else run.glob(f"*/{PREDICTIONS}")
-    (path,) = files
-    table = read_predictions(path)
-    if "split" in table:
-        table = table[table["split"] == "validation"]
+    table = predictions_of(runs)
     names = sorted({*table["label"], *table["predicted"]})
     label, predicted = (np.searchsorted(names, table[column]) for column in ("label", "predicted"))
     matrix = metrics.confusion(label, predicted, len(names))
     return float(getattr(metrics, name)(matrix))
+
+
+def predictions_of(runs: Path) -> pd.DataFrame:
+    """What the run in a trial's folder of runs predicts, for rows that may choose a setting.
+
+    Raises:
+        UserError: They are not there any more.
+    """
+    found = [*runs.glob(f"*/{PREDICTIONS}"), *runs.glob(f"*/*/{PREDICTIONS}")]
+    if not found:
+        raise UserError(f"{runs} has no {PREDICTIONS} any more; put it back, or use another --out")
+    table = read_predictions(found[0])
+    return table[table["split"] == "validation"] if "split" in table else table
 
 
 def _follow(

@@ -1,0 +1,108 @@
+"""What came of a sweep's rows: the ablation table, in Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from ajl_tf.assessment.ablation import NOISE, ablation
+from ajl_tf.files import write_text
+from ajl_tf.tuning.outcome import write_trials
+from ajl_tf.tuning.study import trial_folder, values_of
+from ajl_tf.tuning.sweep import BASE, ROW, SEED, Sweep, as_toml
+from ajl_tf.tuning.trial import predictions_of
+
+if TYPE_CHECKING:
+    import optuna
+
+ABLATION = "ablation.md"
+_HEAD = (
+    "row",
+    "changes",
+    "weighted F1 [95 %]",
+    f"difference to {BASE}",
+    "with each seed",
+    "worst tone band: standardised recall [95 %]",
+    "minutes",
+)
+
+
+def write_ablation(
+    study: optuna.Study, sweep: Sweep, experiment: Path, trials: Path, folder: Path
+) -> str | None:
+    """Writes the table of trials and the ablation table; returns the latter's text.
+
+    Rows that are not trained yet are left out; None where there is nothing to compare.
+
+    Args:
+        study: From `study.open_study`.
+        sweep: With `rows`.
+        experiment: Its experiment file.
+        trials: The folder of the trials' folders.
+        folder: Where the tables go.
+
+    Raises:
+        UserError: Predictions of a trial are gone, or not of the same photos.
+    """
+    write_trials(study, sweep, folder)
+    done: dict[str, dict[int, pd.DataFrame]] = {name: {} for name in (BASE, *sweep.rows)}
+    minutes: dict[str, list[float]] = {name: [] for name in done}
+    for trial in study.get_trials(deepcopy=False):
+        values = values_of(trial, sweep)
+        if trial.state.name == "COMPLETE" and values:
+            name, seed = values[ROW], values.get(SEED, 0)
+            done[name][seed] = predictions_of(trial_folder(trials, trial.number) / "runs")
+            minutes[name].append(trial.duration.total_seconds() / 60 if trial.duration else 0.0)
+    if not done[BASE]:
+        return None
+    text = _table(ablation(done, BASE), sweep, experiment, minutes)
+    write_text(folder / ABLATION, text)
+    return text
+
+
+def _table(
+    found: Mapping[str, Any], sweep: Sweep, experiment: Path, minutes: Mapping[str, list[float]]
+) -> str:
+    lines = [f"| {' | '.join(_HEAD)} |", "|---" * len(_HEAD) + "|"]
+    for name, row in found["rows"].items():
+        difference = "–"
+        if name != BASE:
+            difference = f"{_figure(row['difference'], '+')} {row['conclusion']}"
+        seeds = ", ".join(f"{value:+.3f}" for value in row.get("of_seeds", []))
+        worst, changes = row["worst_band"], sweep.rows.get(name, {})
+        cells = (
+            name,
+            ", ".join(f"`{key} = {as_toml(value)}`" for key, value in changes.items()) or "–",
+            _figure(row["weighted_f1"]),
+            difference,
+            seeds or "–",
+            f"{worst['group']}: {_figure(worst['figure'])}" if worst else "–",
+            f"{sum(minutes[name]) / len(minutes[name]):.1f}",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join([*lines, "", _note(found, sweep, experiment)]) + "\n"
+
+
+def _note(found: Mapping[str, Any], sweep: Sweep, experiment: Path) -> str:
+    shared = "".join(f", `{key} = {as_toml(value)}`" for key, value in sweep.set.items())
+    where = "all folds, or the validation rows" if sweep.fold is None else f"fold {sweep.fold}"
+    seeds = " and ".join(map(str, sweep.seeds)) if sweep.seeds else "the experiment's"
+    return (
+        f"`{experiment.name}`{shared}; {where}: {found['n']:,} photos in {found['clusters']:,} "
+        f"groups of copies; seed: {seeds}. Intervals are of a bootstrap over these groups, the "
+        "same for every row, and of a difference paired by photo and seed; the luck of a training "
+        f'is not in them. "{NOISE.capitalize()}": the interval holds 0, or the seeds disagree '
+        "about the sign. Many rows are compared, each by itself: of twenty that change nothing, "
+        "one interval excludes 0 all the same."
+    )
+
+
+def _figure(figure: Mapping[str, float | None], sign: str = "") -> str:
+    value, low, high = figure["value"], figure["low"], figure["high"]
+    if value is None:
+        return "–"
+    between = "" if low is None or high is None else f" [{low:{sign}.3f}, {high:{sign}.3f}]"
+    return f"{value:{sign}.3f}{between}"
