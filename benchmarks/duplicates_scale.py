@@ -1,70 +1,62 @@
-"""Time and memory of `find_duplicates` among generated photos, 100,000 of them if you like.
+"""Time and memory of the search for duplicates among many generated photos, and what it finds.
 
     python benchmarks/duplicates_scale.py --photos 100000 --folder /tmp/generated
 
-The photos and the cache stay in the folder, so that a second call finds them. One photo in a
-hundred has a copy, turned, cropped and stored again, whose recall is told as well.
+One photo in a hundred is drawn and has a copy: turned, mirrored or not, cropped, stored again. As
+drawing all of them would take an hour, the others' fingerprints are put together: a picture of
+cloudy noise, and points like those of drawn photos, each at a place of its own and each quarter of
+its descriptor from another point. The fingerprints stay in the folder, about 15 KB a photo, so that
+a second call finds them.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import resource
 import sys
 import time
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import cv2
 import numpy as np
-import pandas as pd
 
 from ajl_tf.errors import run_verb
-from ajl_tf.inspection.duplicates import find_duplicates
-from ajl_tf.inspection.examination import FINGERPRINTS, examine
-from ajl_tf.inspection.store import with_store
+from ajl_tf.inspection.examination import FINGERPRINTS
+from ajl_tf.inspection.fingerprint import LENGTH, LOOK, POINTS, Fingerprint, fingerprint, unpack
+from ajl_tf.inspection.matching import find_pairs
+from ajl_tf.inspection.store import Store, with_store
+from ajl_tf.inspection.work import in_threads
 
-T = TypeVar("T")
 HEIGHT, WIDTH = 144, 192
-EVERY = 100  # one photo in so many is copied
+EVERY = 100  # one photo in so many is drawn and copied
+TOGETHER = 200  # photos that are made at once
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Prints seconds, and the memory that each step adds to the peak before it."""
+    """Prints seconds, processor seconds, and the memory that the search adds."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--photos", type=int, default=10_000, help="default: %(default)s")
-    parser.add_argument("--folder", type=Path, required=True, help="for photos and cache")
+    parser.add_argument("--folder", type=Path, required=True, help="for the fingerprints")
     options = parser.parse_args(argv)
-    count, folder = options.photos, options.folder
-    (folder / "photos").mkdir(parents=True, exist_ok=True)
-    timed("drawing", count, lambda: draw_all(count, folder / "photos"))
-    find_duplicates(table(50, folder / "photos"), None)  # what the libraries take is in the peak
-    manifest = timed("the table", count, lambda: table(count, folder / "photos"))
-    cache, paths = folder / "cache", manifest["path"].tolist()
-
-    def look() -> int:
-        return with_store(cache, lambda store: len(examine(paths, store, [FINGERPRINTS])))
-
-    timed("fingerprints", count, look)
-    pairs = timed("duplicates", count, lambda: find_duplicates(manifest, cache))
-    timed("duplicates again", count, lambda: find_duplicates(manifest, cache))
-    found = set(pairs[["first", "second"]].itertuples(index=False, name=None))
-    copies = {(f"{number:07}", f"{number:07}c") for number in range(0, count, EVERY)}
+    count: int = options.photos
+    digests = with_store(options.folder, lambda store: make_all(count, store))
+    few = sorted(digests[:200])  # what the libraries take of memory is then in the peak before
+    with_store(options.folder, lambda store: find_pairs(few, store))
+    before, start, cpu_start = peak(), time.monotonic(), time.process_time()
+    ordered = sorted(digests)
+    pairs = with_store(options.folder, lambda store: find_pairs(ordered, store))
+    seconds, cpu, more = time.monotonic() - start, time.process_time() - cpu_start, peak() - before
+    found = {frozenset(pair[:2]) for pair in pairs}
+    drawn = len(range(0, count, EVERY))
+    copies = {frozenset(digest.hex() for digest in key_pair(at)) for at in range(0, count, EVERY)}
     print(
-        f"copies found: {len(found & copies)} of {len(copies)}; other pairs: {len(found - copies)}"
+        f"{len(digests)} photos: {seconds:.0f} s, of processors {cpu:.0f} s; {more / 1024:.0f} MB, "
+        f"{more / len(digests):.2f} KB a photo; copies found: {len(found & copies)} of {drawn}; "
+        f"other pairs: {len(found - copies)}"
     )
     return 0
-
-
-def timed(name: str, photos: int, work: Callable[[], T]) -> T:
-    """Does the work and prints what it took."""
-    before, start = peak(), time.monotonic()
-    result = work()
-    seconds, more = time.monotonic() - start, peak() - before
-    print(f"{name:17} {seconds:8.1f} s  {more / 1024:8.1f} MB  {more / photos:6.2f} KB a photo")
-    return result
 
 
 def peak() -> float:
@@ -73,34 +65,57 @@ def peak() -> float:
     return most / 1024 if sys.platform == "darwin" else most
 
 
-def table(count: int, folder: Path) -> pd.DataFrame:
-    """The photos and the copies, `image_id` and `path`."""
-    ids = [f"{number:07}" for number in range(count)]
-    ids += [f"{image_id}c" for image_id in ids[::EVERY]]
-    return pd.DataFrame({"image_id": ids, "path": [str(folder / f"{name}.jpg") for name in ids]})
+def key(name: str) -> bytes:
+    """As long as a photo's digest."""
+    return hashlib.sha256(name.encode()).digest()
 
 
-def draw_all(count: int, folder: Path) -> None:
-    """Writes the photos that are not there yet."""
-    there = {path.name for path in folder.iterdir()}
-    missing = [number for number in range(count) if f"{number:07}.jpg" not in there]
-    with ThreadPoolExecutor() as pool:
-        for _ in pool.map(lambda number: write(number, folder), missing):
-            pass
+def key_pair(number: int) -> tuple[bytes, bytes]:
+    """Of a drawn photo and of its copy."""
+    return key(f"{number}"), key(f"{number} copy")
 
 
-def write(number: int, folder: Path) -> None:
-    """Writes a photo, its copy first if it has one."""
-    photo = draw(np.random.default_rng(number))
-    if number % EVERY == 0:
-        rows, columns = number % 37, number % 41
-        copy = np.rot90(photo[rows : rows + 100, columns : columns + 140])
-        cv2.imwrite(str(folder / f"{number:07}c.jpg"), copy, [cv2.IMWRITE_JPEG_QUALITY, 60])
-    cv2.imwrite(str(folder / f"{number:07}.jpg"), photo, [cv2.IMWRITE_JPEG_QUALITY, 85])
+def make_all(count: int, store: Store) -> list[bytes]:
+    """Puts the fingerprints that are not there yet; the keys of all."""
+    drawn = range(0, count, EVERY)
+    missing = [number for number in drawn if not store.keys(FINGERPRINTS, key_pair(number)[1:])]
+    for start in range(0, len(missing), TOGETHER):
+        some = missing[start : start + TOGETHER]
+        values = [pair for pairs in in_threads(draw_pair, some) for pair in pairs]
+        store.put(FINGERPRINTS, values)
+    keys = [digest for number in drawn for digest in key_pair(number)]
+    source = [unpack(each) for each in store.get(FINGERPRINTS, keys[: 4 * TOGETHER : 2]).values()]
+    for start in range(0, count, TOGETHER):
+        numbers = [number for number in range(start, start + TOGETHER) if number % EVERY]
+        names = [key(f"{number}") for number in numbers]
+        if len(store.keys(FINGERPRINTS, names)) < len(names):
+            made = put_together(source, len(names), np.random.default_rng(start))
+            store.put(FINGERPRINTS, zip(names, made, strict=True))
+        keys += names
+    return keys
+
+
+def draw_pair(number: int) -> list[tuple[bytes, bytes]]:
+    """The fingerprints of a drawn photo and of its copy, with their keys."""
+    rng = np.random.default_rng(number)
+    photo = draw(rng)
+    top, left = rng.integers(HEIGHT // 4), rng.integers(WIDTH // 4)
+    copy = np.rot90(photo[top : top + 3 * HEIGHT // 4, left : left + 3 * WIDTH // 4])
+    copy = copy[:, ::-1] if rng.random() < 0.5 else copy
+    return [
+        (digest, fingerprint(stored(image, quality)))
+        for digest, image, quality in zip(key_pair(number), (photo, copy), (85, 60), strict=True)
+    ]
+
+
+def stored(image: np.ndarray, quality: int) -> np.ndarray:
+    """As it comes back from a JPEG file."""
+    data = cv2.imencode(".jpg", np.ascontiguousarray(image), [cv2.IMWRITE_JPEG_QUALITY, quality])
+    return np.asarray(cv2.imdecode(data[1], cv2.IMREAD_COLOR), np.uint8)
 
 
 def draw(rng: np.random.Generator) -> np.ndarray:
-    """Skin-coloured noise of all sizes, with some blotches; uint8 `(HEIGHT, WIDTH, 3)`, BGR."""
+    """Skin-coloured noise of all sizes, with some blotches; uint8 `(HEIGHT, WIDTH, 3)`."""
     field = np.zeros((HEIGHT, WIDTH), np.float32)
     for side in (3, 6, 12, 24, 48, 96):
         noise = rng.normal(0, 1, (side, side * 4 // 3)).astype(np.float32)
@@ -112,8 +127,44 @@ def draw(rng: np.random.Generator) -> np.ndarray:
         blotch = np.zeros_like(field)
         cv2.ellipse(blotch, centre, axes, turn, 0, 360, darker, -1)
         field += cv2.GaussianBlur(blotch, (0, 0), float(rng.uniform(0.8, 4)))
-    colour = np.array([120, 150, 190]) * rng.uniform(0.5, 1.1)
+    colour = np.array([190, 150, 120]) * rng.uniform(0.5, 1.1)
     return np.clip(colour + 28 * field[..., None], 0, 255).astype(np.uint8)
+
+
+def put_together(
+    source: Sequence[Fingerprint], count: int, rng: np.random.Generator
+) -> Iterator[bytes]:
+    """Fingerprints, packed as `fingerprint` packs them, of points like those of the source."""
+    points = np.concatenate([each.points for each in source])
+    descriptors = np.concatenate([each.descriptors for each in source])
+    quarters = descriptors.reshape(len(descriptors), 4, LENGTH // 4)
+    for _ in range(count):
+        like = rng.integers(len(points), size=(4, POINTS))
+        mixed = quarters[like, np.arange(4)[:, None]].transpose(1, 0, 2).astype(np.float32)
+        mixed += rng.normal(0, 6, mixed.shape)
+        places = points[like[0]]
+        places[:, :2] = rng.uniform(4, 124, (POINTS, 2))
+        places[:, 3] = rng.uniform(0, 360, POINTS)
+        picture = cloudy(rng)
+        look = cv2.resize(picture, (LOOK, LOOK), interpolation=cv2.INTER_AREA)
+        yield b"".join(
+            [
+                POINTS.to_bytes(2, "little"),
+                look.tobytes(),
+                np.rint(places * 128).astype("<u2").tobytes(),
+                np.clip(np.rint(mixed), 0, 255).astype(np.uint8).tobytes(),
+                cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 95])[1].tobytes(),
+            ]
+        )
+
+
+def cloudy(rng: np.random.Generator) -> np.ndarray:
+    """Grey noise of two sizes; uint8 `(128, 171)`."""
+    field = np.zeros((128, 171), np.float32)
+    for side in (4, 32):
+        noise = rng.normal(0, side**-0.5, (side, side)).astype(np.float32)
+        field += cv2.resize(noise, (171, 128), interpolation=cv2.INTER_CUBIC)
+    return np.clip(128 + 60 * field, 0, 255).astype(np.uint8)
 
 
 if __name__ == "__main__":

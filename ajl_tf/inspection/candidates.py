@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ajl_tf.inspection.fingerprint import POINTS
 from ajl_tf.inspection.lookup import (
+    INDEXED,
     Index,
     Integers,
     Load,
@@ -60,7 +60,7 @@ def find_candidates(count: int, load: Load) -> list[Candidate]:
     sample = sample_descriptors(count, load)
     if len(sample) < 2:
         return []
-    vocabulary = learn_vocabulary(sample, POINTS * count)
+    vocabulary = learn_vocabulary(sample, INDEXED * count)
     index = build_index(vocabulary, count, load)
 
     def look_up(block: range) -> Integers:

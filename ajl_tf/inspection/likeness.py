@@ -20,13 +20,15 @@ _NOISE, _DETAIL_NOISE = 0.6, 0.3
 # One photo may have it and its copy not; two different photos may have the same.
 _CALM = 0.6
 _FEWEST_SQUARES = 12
+# Where a photo is burnt out or black its copy may have detail.
+_BLACK, _BURNT_OUT, _MOST_CLIPPED = 2.0, 250.0, 0.2
 
 
 class Likeness(NamedTuple):
     """How alike two pictures are where both are.
 
     Attributes:
-        similarity: The median of the correlations of calm squares, in [0, 1].
+        similarity: The median of the correlations of calm squares that are well exposed, in [0, 1].
         detail: Likewise without shading, which is much the same on many a smooth skin.
         covered: Which part of the first picture, and which of the second, the other shows.
     """
@@ -61,6 +63,12 @@ class Levels:
         """The same without shading."""
         return _band(self.shading.values - _blurred(self.picture, _COARSE))
 
+    @cached_property
+    def exposed(self) -> Bools:
+        """The squares that are neither burnt out nor black."""
+        clipped = (self.picture >= _BURNT_OUT) | (self.picture <= _BLACK)
+        return np.asarray(_averaged(clipped.astype(np.float32)) <= _MOST_CLIPPED)
+
 
 def pixel_likeness(first: Levels, second: Levels, matrix: NDArray[np.float64]) -> Likeness:
     """Compares two pictures where both are.
@@ -85,7 +93,7 @@ def pixel_likeness(first: Levels, second: Levels, matrix: NDArray[np.float64]) -
     covered = min(1.0, shown.sum() / (first.picture.size * scale**2)), float(shown.mean())
     fine = _blurred(first.picture, max(0.5 * np.sqrt(scale**-2 - 1), 0.1))
     laid = Levels(cv2.warpAffine(fine, matrix, size, borderMode=cv2.BORDER_REPLICATE))
-    inside = _inside(shown)
+    inside = _inside(shown) & laid.exposed & second.exposed
     return Likeness(
         _correlation(laid.shading, second.shading, inside, _NOISE),
         _correlation(laid.detail, second.detail, inside, _DETAIL_NOISE),

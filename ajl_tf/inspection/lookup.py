@@ -1,4 +1,4 @@
-"""All points of all photos in memory, by their visual word: 14 bytes a point."""
+"""The main points of all photos in memory, by their visual word: 14 bytes a point."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ajl_tf.inspection.colour import Floats, Pixels
-from ajl_tf.inspection.fingerprint import LENGTH, POINTS, Fingerprint
+from ajl_tf.inspection.fingerprint import LENGTH, Fingerprint
 from ajl_tf.inspection.words import Codes, Vocabulary, codes_of, rooted
 
 Load = Callable[[range], Sequence[Fingerprint]]
 Integers = NDArray[np.int64]
 
+INDEXED = 80  # points of a photo; it asks for all it has, and so finds those that it is found by
 _BLOCK = 128  # photos that are read at once
-_SAMPLE = 40_000  # descriptors
+_SAMPLE = 20_000  # descriptors
 
 
 class Points(NamedTuple):
@@ -36,7 +37,9 @@ class Points(NamedTuple):
 
 
 class Index(NamedTuple):
-    """All points by their word: those of word w stand from starts[w] to starts[w + 1].
+    """The first `INDEXED` points of all photos by their word.
+
+    Those of word w stand from starts[w] to starts[w + 1].
 
     Attributes:
         photo_count: How many photos there are.
@@ -55,22 +58,23 @@ def ranges_of(count: int, size: int) -> list[range]:
     return [range(start, min(start + size, count)) for start in range(0, count, size)]
 
 
-def points_of(block: range, load: Load) -> Points:
-    """The points of a range of photos."""
+def points_of(block: range, load: Load, most: int | None = None) -> Points:
+    """The points of a range of photos, or the first so many of each."""
     prints = load(block)
-    photos = np.repeat(np.arange(block.start, block.stop), [len(each.points) for each in prints])
-    points = np.concatenate([each.points for each in prints])
+    counts = [len(each.points[:most]) for each in prints]
+    photos = np.repeat(np.arange(block.start, block.stop), counts)
+    points = np.concatenate([each.points[:most] for each in prints])
     turns = np.rint(points[:, 3] * (256 / 360)).astype(np.int64).astype(np.uint8)
     sizes = np.clip(np.rint(16 * np.log2(np.maximum(points[:, 2], 1))), 0, 255)
-    descriptors = rooted(np.concatenate([each.descriptors for each in prints]))
+    descriptors = rooted(np.concatenate([each.descriptors[:most] for each in prints]))
     return Points(photos, descriptors, turns, sizes.astype(np.uint8))
 
 
 def sample_descriptors(count: int, load: Load) -> Pixels:
     """Some descriptors of all photos, or of evenly chosen blocks if there are many."""
     blocks = ranges_of(count, _BLOCK)
-    chosen = blocks[:: max(1, len(blocks) * _BLOCK * POINTS // (8 * _SAMPLE))]
-    parts = [each.descriptors for block in chosen for each in load(block)]
+    chosen = blocks[:: max(1, len(blocks) * _BLOCK * INDEXED // (8 * _SAMPLE))]
+    parts = [each.descriptors[:INDEXED] for block in chosen for each in load(block)]
     step = max(1, sum(map(len, parts)) // _SAMPLE)
     return np.concatenate([*(part[::step] for part in parts), np.zeros((0, LENGTH), np.uint8)])
 
@@ -112,4 +116,4 @@ def spans(starts: Integers, sizes: Integers) -> Integers:
 
 
 def _blocks(count: int, load: Load) -> Iterator[Points]:
-    return (points_of(block, load) for block in ranges_of(count, _BLOCK))
+    return (points_of(block, load, INDEXED) for block in ranges_of(count, _BLOCK))

@@ -17,6 +17,8 @@ from ajl_tf.inspection.alignment import Alignment, Subject
 from ajl_tf.inspection.colour import Floats, Pixels
 from ajl_tf.inspection.evidence import evidence
 from ajl_tf.inspection.likeness import pixel_likeness
+from ajl_tf.inspection.lookup import ranges_of
+from ajl_tf.inspection.work import in_threads
 
 ALIKE = 0.9  # least correlation of two looks
 MOST = 8  # pairs that a photo proposes
@@ -24,10 +26,15 @@ MOST = 8  # pairs that a photo proposes
 # single blotches and heavily blurred photos four had more than this.
 _EVIDENCE = 22
 _SIDE = 8  # frequencies along each side
-_BLOCK = 512  # photos that are compared with all later ones at once
-_CHUNK = 65536  # pairs whose signs are compared at once
+_BLOCK, _OTHERS = 512, 8192  # photos that are compared with so many at once
+_CHUNK = 16384  # pairs whose signs are compared at once
 _ROW, _COLUMN = np.mgrid[:_SIDE, :_SIDE]
 _UPPER = np.triu_indices(_SIDE, 1)
+# What even and odd rows and columns count: as it is, mirrored, upside down, both.
+_SIGNS = np.array([[1, 1, 1, 1], [1, -1, 1, -1], [1, 1, -1, -1], [1, -1, -1, 1]], np.float32)
+# Correlation, first, second, transposed, upside down, mirrored.
+Rows = NDArray[np.float64]
+_NONE: Rows = np.zeros((0, 6))
 
 
 class Whole(NamedTuple):
@@ -58,24 +65,11 @@ def find_wholes(looks: Pixels) -> list[Whole]:
         Ascending, without repeats.
     """
     spectra = _spectra(looks)
-    folded = _folded(spectra)
-    found = []
-    for start in range(0, len(looks), _BLOCK):
-        # Never less than the correlation in the best position.
-        bound = folded[start : start + _BLOCK] @ folded[start:].T
-        rows, columns = np.nonzero(bound > ALIKE)
-        later = columns > rows
-        rows, columns = rows[later] + start, columns[later] + start
-        for at in range(0, len(rows), _CHUNK):
-            found += _compared(spectra, rows[at : at + _CHUNK], columns[at : at + _CHUNK])
-    found.sort(reverse=True)
-    counts = np.zeros(len(looks), np.int64)
-    kept = []
-    for _, pair in found:
-        if min(counts[pair.first], counts[pair.second]) < MOST:
-            counts[[pair.first, pair.second]] += 1
-            kept.append(pair)
-    return sorted(kept)
+    folded, parities = _folded(spectra), _by_parity(spectra)
+    blocks = ranges_of(len(looks), _BLOCK)
+    rows = list(in_threads(lambda block: _most_alike(parities, folded, block), blocks))
+    found = np.unique(np.concatenate([_NONE, *rows])[:, 1:].astype(np.int64), axis=0)
+    return [Whole(first, second, *map(bool, how)) for first, second, *how in found.tolist()]
 
 
 def align_whole(first: Subject, second: Subject, pair: Whole) -> Alignment | None:
@@ -122,25 +116,42 @@ def _folded(spectra: Floats) -> Floats:
     return np.concatenate([halves, diagonal], axis=1)
 
 
-def _compared(
-    spectra: Floats, rows: NDArray[np.int64], columns: NDArray[np.int64]
-) -> list[tuple[float, Whole]]:
-    """The pairs that are alike in some position, with their correlation in the best."""
-    first, second = spectra[rows], spectra[columns]
-    likeness, positions = [], []
-    for transposed in (False, True):
-        product = (first.transpose(0, 2, 1) if transposed else first) * second
-        # A mirror changes the signs of odd frequencies; so four sums tell four positions.
-        even, odd = product[:, ::2], product[:, 1::2]
-        sums = [part[:, :, side::2].sum(axis=(1, 2)) for part in (even, odd) for side in (0, 1)]
-        for upside_down in (False, True):
-            for mirrored in (False, True):
-                across, down = (-1 if mirrored else 1), (-1 if upside_down else 1)
-                likeness.append(sums[0] + across * sums[1] + down * (sums[2] + across * sums[3]))
-                positions.append((transposed, upside_down, mirrored))
-    best = np.argmax(likeness, axis=0)
-    values = np.max(likeness, axis=0)
-    return [
-        (float(values[at]), Whole(int(rows[at]), int(columns[at]), *positions[best[at]]))
-        for at in np.flatnonzero(values > ALIKE)
+def _most_alike(parities: Floats, folded: Floats, block: range) -> Rows:
+    """Of each photo of a block the pairs in which it is most like another."""
+    kept, own = _NONE, np.zeros(0, np.int64)
+    for others in ranges_of(len(folded), _OTHERS):
+        # Never less than the correlation in the best position.
+        bound = folded[block.start : block.stop] @ folded[others.start : others.stop].T
+        found = np.flatnonzero(bound > ALIKE)
+        for at in range(0, len(found), _CHUNK):
+            here, there = divmod(found[at : at + _CHUNK], len(others))
+            here, there = here + block.start, there + others.start
+            here, there = here[here != there], there[here != there]
+            rows = _compared(parities, np.minimum(here, there), np.maximum(here, there))
+            alike = rows[:, 0] > ALIKE
+            kept, own = np.concatenate([kept, rows[alike]]), np.concatenate([own, here[alike]])
+            order = np.lexsort((-kept[:, 0], own))
+            kept, own = kept[order], own[order]
+            most = np.arange(len(own)) - np.searchsorted(own, own) < MOST
+            kept, own = kept[most], own[most]
+    return kept
+
+
+def _by_parity(spectra: Floats) -> Floats:
+    """`(n, 2, 2, 4, 4)`: first the even rows, then the odd ones; of each the columns likewise."""
+    halves = spectra.reshape(-1, _SIDE // 2, 2, _SIDE // 2, 2)
+    return np.ascontiguousarray(halves.transpose(0, 2, 4, 1, 3))
+
+
+def _compared(parities: Floats, first: NDArray[np.int64], second: NDArray[np.int64]) -> Rows:
+    """Each pair in its best position."""
+    one, two = parities[first], parities[second]
+    # A mirror changes the signs of odd frequencies; so four sums tell four positions.
+    sums = [
+        np.einsum("nijrc,nijrc->nij", way, two).reshape(-1, 4)
+        for way in (one, one.transpose(0, 2, 1, 4, 3))
     ]
+    likeness = np.concatenate([each @ _SIGNS for each in sums], axis=1)
+    best = likeness.argmax(axis=1)
+    positions = [best // 4, best // 2 % 2, best % 2]
+    return np.column_stack([likeness.max(axis=1), first, second, *positions])

@@ -59,9 +59,9 @@ def learn_vocabulary(sample: Pixels, points: int) -> Vocabulary:
     values = rooted(sample)
     mean = values.mean(axis=0)
     bits = min(max(math.ceil(math.log2(points)) - _LOAD, _FEWEST_BITS), _MOST_BITS)
-    covariance = np.cov((values - mean).T.astype(np.float64))
-    axes = np.linalg.eigh(covariance).eigenvectors[:, ::-1][:, :BITS].astype(np.float32)
-    middle = np.median((values - mean) @ axes, axis=0).astype(np.float32)
+    values -= mean
+    axes = np.linalg.eigh(values.T @ values).eigenvectors[:, ::-1][:, :BITS]
+    middle = np.median(values @ axes, axis=0)
     return Vocabulary(mean, axes, middle, bits)
 
 

@@ -18,15 +18,46 @@ from ajl_tf.inspection.duplicates import find_duplicates
 from ajl_tf.inspection.grouping import group_duplicates
 from ajl_tf.inspection.survey import survey
 
+
+def stored(image: np.ndarray, quality: int) -> np.ndarray:
+    data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+    return cv2.imdecode(data, cv2.IMREAD_COLOR)
+
+
+def two_thirds(image: np.ndarray) -> np.ndarray:
+    height, width = image.shape[:2]
+    return image[: height * 2 // 3, width // 3 :]
+
+
+def lettered(image: np.ndarray) -> np.ndarray:
+    """The same lines, logo and ruler on any photo."""
+    marked = image.copy()
+    for height in (60, 150, 240):
+        cv2.putText(marked, "(c) 2009 city clinic", (10, height), 0, 0.7, (255,) * 3, 2)
+    cv2.circle(marked, (30, 30), 20, (20, 40, 160), -1)
+    for step in range(0, image.shape[1], 8):
+        cv2.line(marked, (step, len(image) - 16), (step, len(image)), (0,) * 3, 2)
+    return marked
+
+
 CHANGES = {
     "re-encoded": lambda x: x,
+    "stored badly": lambda x: stored(x, 25),
     "resized": lambda x: cv2.resize(x, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA),
     "cropped": lambda x: x[: round(len(x) * 0.8), round(x.shape[1] * 0.2) :],
+    "cropped by a third": two_thirds,
     "mirrored": lambda x: x[:, ::-1],
-    "turned": lambda x: np.rot90(x),
+    "upside down": lambda x: x[::-1],
+    "turned by 90°": lambda x: np.rot90(x),
+    "turned by 180°": lambda x: np.rot90(x, 2),
+    "turned by 270°": lambda x: np.rot90(x, 3),
+    "squeezed": lambda x: cv2.resize(x, (128, 128), interpolation=cv2.INTER_AREA),
     "brightened": lambda x: np.clip(x * 1.3, 0, 255).astype(np.uint8),
     "dimmed": lambda x: (x * 0.7).astype(np.uint8),
-    "marked": lambda x: cv2.putText(x.copy(), "(c) clinic", (20, 60), 0, 0.9, (255,) * 3, 2),
+    "marked": lettered,
+    "framed": lambda x: np.pad(x, ((30, 30), (30, 30), (0, 0)), constant_values=255),
+    "turned, mirrored, cropped": lambda x: two_thirds(np.rot90(x)[:, ::-1]),
+    "marked, halved": lambda x: CHANGES["resized"](lettered(x)),
 }
 
 
@@ -64,6 +95,13 @@ def test_copies_are_found_and_nothing_else(
     assert found <= planted
     assert set(pairs["kind"]) == {"near"}
     assert pairs["similarity"].between(0, 1).all()
+
+
+def test_photos_that_share_lettering_a_logo_and_a_ruler_are_no_copies(
+    originals: list[np.ndarray], tmp_path: Path
+) -> None:
+    rows = [saved(tmp_path, str(i), lettered(x)) for i, x in enumerate(originals)]
+    assert find_duplicates(pd.DataFrame(rows), None).empty
 
 
 def test_the_copies_of_a_drawn_set_are_those_of_its_truth_file(drawn: Path) -> None:
