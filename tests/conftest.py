@@ -32,8 +32,37 @@ CLASS_NAMES = ("tinea", "acne, mild", 'the "other"')
 
 # A shell that starts the suite in the background has it ignore Ctrl-C, and so would its children.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# The files that take longest, each at a worker of its own from the start: what is begun last ends
+# last, and the other workers would wait.
+LONG = [
+    "test_train.py",
+    "faults/test_disk.py",
+    "test_notebook.py",
+    "faults/test_resume.py",
+    "training/test_fitting.py",
+    "serving/test_export.py",
+    "models/test_zoo.py",
+    "test_predict.py",
+    "tuning/test_tune.py",
+    "training/test_keeping.py",
+    "serving/test_ensemble.py",
+    "explanation/test_methods.py",
+    "pages/test_browser.py",
+    "models/test_transformers.py",
+]
 settings.register_profile("shared_machine", deadline=None)
 settings.load_profile("shared_machine")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Has xdist keep the order of files, which else begins with those of most tests."""
+    config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the long files first."""
+    place = {Path(__file__).parent / name: number for number, name in enumerate(LONG)}
+    items.sort(key=lambda item: place.get(item.path, len(place)))
 
 
 @pytest.fixture(scope="session")
@@ -60,6 +89,24 @@ def tiny_backbone() -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         add_tiny_backbone(lambda name, record: patch.setitem(BACKBONES, name, record))
         yield "tiny"
+
+
+@pytest.fixture(scope="module")
+def blank_figures() -> Iterator[None]:
+    """Leaves every figure empty, of its size: drawing them is a third of a tiny training."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    def draw(canvas: Any) -> None:
+        canvas.renderer = canvas.get_renderer()
+
+    def save(figure: Figure, file: Any, **_: object) -> None:
+        file.write("<svg></svg>")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FigureCanvasAgg, "draw", draw)
+        patch.setattr(Figure, "savefig", save)
+        yield
 
 
 @pytest.fixture(scope="session")

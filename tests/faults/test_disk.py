@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from ajl_tf.config_file import load_experiment
 from ajl_tf.errors import run_verb
 from ajl_tf.runs import PREDICTIONS, REPORT, RESULT, create_run, write_json
 
-pytestmark = pytest.mark.usefixtures("tiny_backbone")
+pytestmark = pytest.mark.usefixtures("tiny_backbone", "blank_figures")
 FULL = "error: the disk is full. Free some space, or write elsewhere"
 EXPERIMENT = """
 name = "it"
@@ -41,10 +42,13 @@ unfreeze = 1.0
 
 
 @pytest.fixture
-def disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
-    """Mounts a disk of so many KiB beside a file of the user's, which must stay."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
+def disk() -> Iterator[Callable[[int], Path]]:
+    """Mounts a disk of so many KiB with a file of the user's, which must stay.
+
+    Not in pytest's own folder: a disk that a killed suite left there, read-only, would end each
+    suite after it, which cannot clear it away.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="ajl_tf-disk-"))
 
     def mount(free: int) -> Path:
         command = ["mount", "-t", "tmpfs", "-o", f"size={free + 4}k", "tmpfs", str(folder)]
@@ -63,6 +67,7 @@ def disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
             assert (folder / "mine.txt").read_bytes() == b"m" * 4096
         finally:
             subprocess.run(["umount", "--lazy", str(folder)], check=True)
+    folder.rmdir()
 
 
 def made_on(disk: Path) -> list[str]:

@@ -20,7 +20,7 @@ from ajl_tf.training.checkpoint import read_checkpoint, write_checkpoint
 from ajl_tf.training.fitting import Recipe, Rows, fit
 from ajl_tf.training.stopping import Stops
 
-pytestmark = pytest.mark.usefixtures("tiny_backbone")
+pytestmark = pytest.mark.usefixtures("tiny_backbone", "blank_figures")
 N, TRAIN, CLASSES, SIZE, CANVAS = 26, 16, 3, 32, 36
 STEPS = 3  # batches an epoch
 # All that has a state: slots, averages, sums of gradients, dropout, plateau, early stopping.
