@@ -55,7 +55,11 @@ right = round(10 * rate**0.25) + seed
 with (run / "history.jsonl").open("w") as history:
     for epoch in range(4):
         history.write(json.dumps({"epoch": epoch, "val_weighted_f1": right / 20}) + "\\n")
-        history.flush(); time.sleep(0.7 if (here / "slow").exists() else 0)
+        history.flush()
+        if (here / "slow").exists():
+            time.sleep(0.3)
+        if (here / "stuck").exists() and epoch == 1:
+            time.sleep(600)
 rows = ["image_id,label,predicted,split"]
 rows += [f"v{i},{'ab'[i % 2]},{'ab'[i % 2] if i < right else 'c'},validation" for i in range(20)]
 rows += [f"t{i},a,c,test" for i in range(20)]
@@ -167,7 +171,7 @@ def test_another_sweep_does_not_mix_with_a_study(folder: Path) -> None:
 
 
 def test_a_trial_below_the_median_is_stopped(folder: Path) -> None:
-    (folder / "slow").touch()
+    (folder / "stuck").touch()
     words = ["small.toml", "--set", "phases.only.learning_rate=0.01"]
     seen: list[tuple[int, float]] = []
 
