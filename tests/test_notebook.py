@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +14,16 @@ import pytest
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from ajl_tf.config_file import parse_experiment
 from ajl_tf.dataset.phantom import draw_set
 
 NOTEBOOK = Path(__file__).parents[1] / "examples/ajl_tf_quickstart.ipynb"
 LIMIT = 600  # seconds a cell; on two free cores the slowest takes half a minute
 SECRET = "0123456789abcdef-secret"
+OWN_TO_TINY = {
+    'backbone = "efficientnet_lite0"': 'backbone = "tiny"\nweights = "none"',
+    "phases.1.unfreeze=0.1": "phases.1.unfreeze=1.0",
+}
 LOGIN = ("KAGGLE_USERNAME", "KAGGLE_KEY", "KAGGLE_API_TOKEN")
 
 
@@ -31,6 +37,13 @@ def execute(notebook: Any, folder: Path) -> str:
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     texts = [o.get("text", "") + o.get("data", {}).get("text/plain", "") for o in outputs]
     return "\n".join(texts)
+
+
+def experiment(notebook: Any) -> str:
+    """The experiment file that a cell writes."""
+    (cell,) = [cell for cell in notebook.cells if cell["id"] == "experiment"]
+    text: str = cell.source.partition("\n")[2]
+    return text
 
 
 def until(notebook: Any, last: str) -> Any:
@@ -63,9 +76,33 @@ def test_it_says_first_what_it_is_not() -> None:
     assert "Research software. It makes no diagnosis" in first.source
 
 
-@pytest.mark.usefixtures("quiet_machine")
-def test_it_runs_from_top_to_bottom_on_drawn_photos(tmp_path: Path) -> None:
+def test_its_experiment_is_one() -> None:
+    assert parse_experiment(tomllib.loads(experiment(read())), "the notebook").name == "quickstart"
+
+
+@pytest.fixture
+def notebook(quiet_machine: None, tmp_path: Path) -> Any:
+    """The notebook with a network of two layers, which its kernel finds in the zoo.
+
+    With AJL_ZOO=1 the network is its own; to trace that one takes half of the time.
+    """
     notebook = read()
+    if os.environ.get("AJL_ZOO"):
+        return notebook
+    startup = "import sys\n"
+    startup += f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
+    startup += "from conftest import add_tiny_backbone\n"
+    startup += "from ajl_tf.models.zoo import BACKBONES\n"
+    startup += "add_tiny_backbone(BACKBONES.__setitem__)\n"
+    stand_in(tmp_path / "ipython/profile_default/startup/tiny.py", startup)
+    for cell in notebook.cells:
+        for own, tiny in OWN_TO_TINY.items():
+            cell.source = cell.source.replace(own, tiny)
+    assert 'backbone = "tiny"' in experiment(notebook)
+    return notebook
+
+
+def test_it_runs_from_top_to_bottom_on_drawn_photos(notebook: Any, tmp_path: Path) -> None:
     said = execute(notebook, tmp_path)
     assert "data: data/drawn" in said
     assert "DRAWN" in said
