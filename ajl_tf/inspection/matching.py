@@ -22,8 +22,9 @@ from ajl_tf.inspection.work import SlowProgress, in_threads
 _MANY_POINTS, _SIMILAR = 8, 0.8
 _MUCH_DETAIL, _MOST_SQUEEZE = 0.8, 1.1
 _SOME_DETAIL = 0.6  # for photos that also look alike as a whole
-# Less than this of one photo in the other is a logo that both have, unless very many points agree.
-_LEAST_SHARED, _VERY_MANY_POINTS = 0.25, 12
+# Less than this of one photo in the other is a logo that both have, or grain that is alike, unless
+# very many points agree, and the pixels closely.
+_LEAST_SHARED, _VERY_MANY_POINTS, _VERY_SIMILAR = 0.25, 12, 0.85
 _AT_ONCE = 128  # photos or pairs whose fingerprints are read together
 
 
@@ -86,8 +87,9 @@ def find_pairs(digests: Sequence[bytes], store: Store) -> list[Pair]:
 
 def is_copy(alignment: Alignment) -> bool:
     """Whether so many points and pixels agree that it is one photo."""
-    if min(alignment.likeness.covered) < _LEAST_SHARED and alignment.points < _VERY_MANY_POINTS:
-        return False
+    if min(alignment.likeness.covered) < _LEAST_SHARED:
+        many = alignment.points >= _VERY_MANY_POINTS
+        return many and alignment.likeness.similarity >= _VERY_SIMILAR
     if alignment.points >= _MANY_POINTS:
         return alignment.likeness.similarity >= _SIMILAR
     if alignment.points:
