@@ -26,7 +26,7 @@ MOST = 8  # pairs that a photo proposes
 # single blotches and heavily blurred photos four had more than this.
 _EVIDENCE = 22
 _SIDE = 8  # frequencies along each side
-_BLOCK, _OTHERS = 512, 8192  # photos that are compared with so many at once
+_BLOCK, _OTHERS = 512, 4096  # photos that are compared with so many at once
 _CHUNK = 16384  # pairs whose signs are compared at once
 _ROW, _COLUMN = np.mgrid[:_SIDE, :_SIDE]
 _UPPER = np.triu_indices(_SIDE, 1)
