@@ -21,7 +21,7 @@ from ajl_tf.serving.blend import fit_blend
 from ajl_tf.serving.mixture import answer
 from ajl_tf.serving.savedmodel import load
 
-pytestmark = pytest.mark.usefixtures("tiny_backbone")
+pytestmark = pytest.mark.usefixtures("tiny_backbone", "blank_figures")
 NAMES = ["acne", "eczema", "tinea"]
 RunOf = Callable[..., Path]
 
