@@ -17,6 +17,7 @@ from ajl_tf.config_tables import (
     Balance,
     Data,
     Loss,
+    Mitigation,
     Model,
     Name,
     Phase,
@@ -32,6 +33,7 @@ __all__ = [
     "Data",
     "Experiment",
     "Loss",
+    "Mitigation",
     "Model",
     "Phase",
     "Split",
@@ -49,6 +51,7 @@ class Experiment(Table):
     model: Model
     loss: Loss = Loss()
     balance: Balance = Balance()
+    mitigation: Mitigation = Mitigation()
     augment: Augment = Augment()
     training: Training = Training()
     phases: Annotated[tuple[Phase, ...], Field(strict=False)]

@@ -99,6 +99,17 @@ class Balance(Table):
         return self.class_weights != "none" and self.sampler in ("class", "class_tone")
 
 
+class Mitigation(Table):
+    """What is done in training about gaps between tones, beside `balance.sampler = "tone"`."""
+
+    # Step size of group distributionally robust optimisation over tone bands (0.01 in its paper):
+    # bands that do worse count more. 0 is off.
+    group_dro: Annotated[float, Field(ge=0, le=1)] = 0.0
+    # How strongly the pooled features are made to forget the tone, in phases that train the
+    # backbone (gradient reversal). 0 is off.
+    tone_adversary: Annotated[float, Field(ge=0, le=10)] = 0.0
+
+
 class Augment(Table):
     """Random changes of training photos; what each number means stands in `training.augment`."""
 

@@ -51,6 +51,8 @@ OTHER = {
     "balance.effective_number_beta": 0.9,
     "balance.sampler": "tone",
     "balance.double_weighting": "true",
+    "mitigation.group_dro": 0.01,
+    "mitigation.tone_adversary": 0.5,
     "augment.horizontal_flip": "true",
     "augment.vertical_flip": "true",
     "augment.quarter_turns": "true",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
@@ -20,6 +20,7 @@ def training_batches(
     epochs: range,
     batch_size: int,
     done: int = 0,
+    beside: Mapping[str, np.ndarray] | None = None,
 ) -> tf.data.Dataset:
     """The batches of several epochs, one after the other.
 
@@ -34,9 +35,10 @@ def training_batches(
         epochs: Which epochs.
         batch_size: Rows a batch; an epoch's last batch may be smaller.
         done: Batches of the first of these epochs that are left out.
+        beside: Name -> `(N, …)`: what else goes with each row.
 
     Returns:
-        Dataset of `({"source": (B, ...), "drawn": (B, draws)}, (B, classes))`.
+        Dataset of `({"source": (B, ...), "drawn": (B, draws), …}, (B, classes))`.
     """
 
     def planned(epoch: tf.Tensor) -> tf.data.Dataset:
@@ -48,7 +50,8 @@ def training_batches(
         return tf.data.Dataset.from_tensor_slices((rows, drawn)).batch(batch_size)
 
     def gathered(rows: tf.Tensor, drawn: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        return {"source": _take(source, rows), "drawn": drawn}, _take(targets, rows)
+        more = {name: _take(array, rows) for name, array in (beside or {}).items()}
+        return {"source": _take(source, rows), "drawn": drawn, **more}, _take(targets, rows)
 
     numbers = tf.data.Dataset.range(epochs.start, epochs.stop)
     plans = numbers.flat_map(planned).skip(done)

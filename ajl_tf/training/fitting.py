@@ -4,64 +4,28 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
 
-from ajl_tf.config import Augment, Balance, Loss, Phase, Training
+from ajl_tf.config import Phase
 from ajl_tf.dataset.pipeline import training_batches
 from ajl_tf.models.classifier import Classifier, at_size, unfreeze
 from ajl_tf.runs import HISTORY
 from ajl_tf.training.balance import class_weights, sampling_weights, strengths
 from ajl_tf.training.callbacks import BestWeights, EpochLog, Validation, watchers
 from ajl_tf.training.keeping import Keeper
+from ajl_tf.training.mitigation import RobustLoss, ToneAdversary, check_tones, tone_groups
 from ajl_tf.training.optimizers import depth_rates, make_optimizer
 from ajl_tf.training.plan import EpochPlan
-from ajl_tf.training.predicting import Predictor, image_predictor
+from ajl_tf.training.recipe import Recipe, Rows
+from ajl_tf.training.stages import make_stage
 from ajl_tf.training.stopping import Stopped, Stops
 from ajl_tf.training.tensorboard import Pictures
 from ajl_tf.training.trainer import Trainer, make_loss
 
-
-@dataclass(frozen=True, eq=False)
-class Rows:
-    """The photos of one training, and which of them train and validate.
-
-    Attributes:
-        canvases: uint8 `(N, C, C, 3)`.
-        keys: uint64 `(N,)`, see `keyed.photo_keys`.
-        labels: int `(N,)`, position in `class_names`.
-        targets: float32 `(N, C)`, the distribution that each is trained towards.
-        tones: int `(N,)`, 1…6 or -1.
-        class_names: The conditions, sorted.
-        train: int, rows that train.
-        validation: int, rows that are watched; empty where nothing is selected.
-    """
-
-    canvases: np.ndarray
-    keys: np.ndarray
-    labels: np.ndarray
-    targets: np.ndarray
-    tones: np.ndarray
-    class_names: tuple[str, ...]
-    train: np.ndarray
-    validation: np.ndarray
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How to train: the experiment's tables that the training room uses."""
-
-    seed: int
-    input_size: int
-    phases: tuple[Phase, ...]
-    loss: Loss
-    balance: Balance
-    augment: Augment
-    training: Training
+__all__ = ["Recipe", "Rows", "fit"]
 
 
 def fit(
@@ -91,9 +55,11 @@ def fit(
         The epochs of each phase that made the kept weights.
 
     Raises:
-        UserError: A phase names a layer that is not there, or the training diverges.
+        UserError: A phase names a layer that is not there, mitigation has no tones to go by, or the
+            training diverges.
         KeyboardInterrupt: Ctrl-C or SIGTERM, with a checkpoint written.
     """
+    check_tones(recipe.mitigation, rows.tones[rows.train])
     for phase in recipe.phases:
         # An unknown layer, or a size that will not do, is told before the first phase.
         unfreeze(classifier, phase.unfreeze)
@@ -119,28 +85,6 @@ def fit(
     return kept
 
 
-@dataclass(frozen=True, eq=False)
-class _Stage:
-    """What a phase trains on what: the classifier on canvases, or its head on cached features."""
-
-    model: keras.Model
-    source: np.ndarray
-    augment: Augment | None
-    predictor: Predictor
-
-
-def _stage(classifier: Classifier, rows: Rows, recipe: Recipe, phase: Phase) -> _Stage:
-    trained = unfreeze(classifier, phase.unfreeze)
-    augment = recipe.augment if phase.augment else Augment()
-    size = phase.input_size or recipe.input_size
-    if not trained and augment == Augment():
-        # A frozen backbone without augmentation gives a photo the same features every epoch.
-        features = _features(classifier, rows, recipe, size)
-        return _Stage(classifier.head, features, None, Predictor(classifier.head, tf.identity))
-    predictor = image_predictor(classifier.model, recipe.input_size)
-    return _Stage(at_size(classifier.model, size), rows.canvases, augment, predictor)
-
-
 def _fit_phase(
     classifier: Classifier,
     rows: Rows,
@@ -151,7 +95,7 @@ def _fit_phase(
     announce: bool,
 ) -> int:
     """Runs one phase, or the rest of it, and returns how many epochs it took."""
-    stage = _stage(classifier, rows, recipe, phase)
+    stage = make_stage(classifier, rows, recipe, phase)
     size, batch_size = phase.input_size or recipe.input_size, recipe.training.batch_size
     labels, tones = rows.labels[rows.train], rows.tones[rows.train]
     classes, balance = len(rows.class_names), recipe.balance
@@ -165,6 +109,18 @@ def _fit_phase(
         size,
         strengths(rows.labels, rows.train, recipe.augment.rare_boost),
     )
+    steps, mitigation = math.ceil(len(rows.train) / batch_size), recipe.mitigation
+    groups, robust, adversary = tone_groups(rows.tones), None, None
+    if mitigation.group_dro:
+        robust = RobustLoss(mitigation.group_dro, groups[rows.train])
+    if stage.adversary:
+        adversary = ToneAdversary(
+            mitigation.tone_adversary,
+            phase.epochs * steps,
+            groups[rows.train],
+            classifier.head.input.shape[1],
+            recipe.seed,
+        )
     is_amid = keeper.is_amid
     left = range(keeper.epoch, epochs.stop) if is_amid else epochs
     batches = training_batches(
@@ -175,10 +131,12 @@ def _fit_phase(
         epochs=left,
         batch_size=batch_size,
         done=keeper.batch,
+        beside={"groups": groups} if robust or adversary else None,
     )
     weights = class_weights(labels, classes, balance.class_weights, balance.effective_number_beta)
-    trainer = Trainer(stage.model, stage.augment, size, weights, recipe.training.xla)
-    steps = math.ceil(len(rows.train) / batch_size)
+    trainer = Trainer(
+        stage.model, stage.augment, size, weights, recipe.training.xla, robust, adversary
+    )
     rates = depth_rates(classifier, phase.layer_decay)
     optimizer = make_optimizer(phase, steps, recipe.training.ema, rates)
     if recipe.training.precision == "mixed_float16":
@@ -186,7 +144,7 @@ def _fit_phase(
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     trainer.compile(
         optimizer,
-        make_loss(recipe.loss),
+        make_loss(recipe.loss, None if robust else "sum_over_batch_size"),
         # fit would choose XLA by itself, many times slower on a CPU and unable to compile the warp.
         jit_compile=False,
     )
@@ -207,6 +165,7 @@ def _fit_phase(
         EpochLog(log, phase.name, len(rows.train), batch_size, announce),
         *(watchers(phase) if validation else []),
     ]
+    keeper.states = trainer.states
     shown = None if is_amid else stage.augment
     try:
         with keeper.stops:
@@ -217,6 +176,7 @@ def _fit_phase(
                 steps_per_epoch=steps,
                 callbacks=[
                     *([validation] if validation else []),
+                    *([robust.callback()] if robust else []),
                     *keeper.counters,
                     keras.callbacks.TensorBoard(str(board), write_graph=False),
                     Pictures(board, batches, shown, size, rows.class_names, validation),
@@ -230,16 +190,3 @@ def _fit_phase(
         keeper.stops.deliver()
         raise
     return int(history.epoch[-1]) + 1 - epochs.start
-
-
-def _features(classifier: Classifier, rows: Rows, recipe: Recipe, size: int) -> np.ndarray:
-    """Pooled features of the rows in use, float32 `(N, D)`; zeros in rows that are not.
-
-    Photos train at `size` and validate at the model's own, as in a phase that trains the backbone.
-    """
-    features = np.zeros((len(rows.canvases), classifier.features.output.shape[1]), np.float32)
-    for used, side in ((rows.train, size), (rows.validation, recipe.input_size)):
-        if len(used):
-            predict = image_predictor(at_size(classifier.features, side), side)
-            features[used] = predict(rows.canvases, used, recipe.training.batch_size)
-    return features

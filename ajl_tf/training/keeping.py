@@ -2,8 +2,8 @@
 
 Order and augmentation follow from seed, epoch and photo, so that a place in them is two numbers.
 All else that a batch leaves behind is here: the network with the state of its dropout, the
-optimizer with its slots and averages, the epoch's mean loss, what early stopping and plateau count,
-the best weights, the history.
+optimizer with its slots and averages, the epoch's mean loss, the groups' shares and the adversary,
+what early stopping and plateau count, the best weights, the history.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ class Keeper(keras.callbacks.Callback):
         self.folder, self.network, self.best = folder, network, best
         self.minutes, self.stops = minutes, stops
         self.counters: Sequence[object] = ()
+        self.states: Sequence[Any] = ()  # variables of the phase's own
         self.took: list[int] = []
         self.epoch = self.batch = 0
         self.is_amid = False
@@ -167,7 +168,7 @@ class Keeper(keras.callbacks.Callback):
         optimizer = self.model.optimizer
         if not optimizer.built:
             optimizer.build(self.model.trainable_variables)
-        return [*optimizer.variables, *self.model.metrics_variables]
+        return [*optimizer.variables, *self.model.metrics_variables, *self.states]
 
 
 def _value(variable: Any) -> np.ndarray:

@@ -168,6 +168,7 @@ def _train(
         experiment.balance,
         experiment.augment,
         experiment.training,
+        experiment.mitigation,
     )
     kept = fit(classifier, rows, recipe, folder, epochs=epochs)
     adjust_logits(classifier.head, labels[train], experiment.loss.logit_adjustment)

@@ -12,13 +12,15 @@ from keras import ops
 from ajl_tf.config import Augment, Loss
 from ajl_tf.training import augment as augmentation
 from ajl_tf.training.folding import folded
+from ajl_tf.training.mitigation import RobustLoss, ToneAdversary
 
 
 class Trainer(keras.Model):
     """Trains `model` on batches of `dataset.pipeline.training_batches`.
 
     Its inputs are `{"source", "drawn"}`: canvases with what was drawn for each, augmented here, on
-    the device that trains; or, with `augment=None`, cached features that go in as they are.
+    the device that trains; or, with `augment=None`, cached features that go in as they are. With
+    `robust` or `adversary` there are `"groups"` as well, see `mitigation.tone_groups`.
     Evaluation, checkpoints and export see only `model`.
     """
 
@@ -29,15 +31,20 @@ class Trainer(keras.Model):
         size: int,
         class_weights: np.ndarray | None,
         xla: bool,
+        robust: RobustLoss | None = None,
+        adversary: ToneAdversary | None = None,
     ):
         """Wraps `model`.
 
         Args:
-            model: A classifier `(N, size, size, 3)` -> logits, or a head `(N, D)` -> logits.
+            model: A classifier `(N, size, size, 3)` -> logits, or a head `(N, D)` -> logits; with
+                an adversary, -> logits and pooled features.
             augment: What the draws apply; None for features.
             size: Side of the classifier's input in pixels.
             class_weights: float32 `(C,)`, or None. A blended label weighs as the blend.
             xla: Compile the network with XLA. Only the network: the warp has no XLA kernel.
+            robust: Weighs tone groups; needs a loss without reduction.
+            adversary: Makes the features forget the tone.
         """
         # float32 whatever the policy: a half-precision warp would be off by whole pixels.
         super().__init__(dtype="float32", name="trainer")
@@ -45,10 +52,17 @@ class Trainer(keras.Model):
         self.augment = augment
         self.size = size
         self.class_weights = class_weights
+        self.robust, self.adversary = robust, adversary
         self._forward = _quick(model, xla)
 
+    @property
+    def states(self) -> list[Any]:
+        """What a phase moves beside the network: variables of `robust` and `adversary`."""
+        parts = (part for part in (self.robust, self.adversary) if part is not None)
+        return [variable for part in parts for variable in part.variables]
+
     def call(self, inputs: dict[str, Any], training: bool = False) -> Any:
-        """Logits `(N, C)` of a batch, augmented as drawn."""
+        """Logits `(N, C)` of a batch, augmented as drawn; with an adversary, features as well."""
         x = inputs["source"]
         if self.augment is not None:
             x = augmentation.apply(x, inputs["drawn"], self.size, self.augment)
@@ -62,16 +76,26 @@ class Trainer(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """The compiled loss on blended labels, weighted by class."""
+        """The compiled loss on blended labels, weighted by class, and what mitigates gaps."""
+        groups = x.get("groups")
         if self.augment is not None:
             y = augmentation.apply_to_labels(y, x["drawn"], self.augment)
+            if groups is not None:
+                groups = augmentation.apply_to_labels(groups, x["drawn"], self.augment)
         if self.class_weights is not None:
             sample_weight = ops.matmul(y, ops.convert_to_tensor(self.class_weights)[:, None])[:, 0]
-        return super().compute_loss(x, y, y_pred, sample_weight, training)
+        logits = y_pred if self.adversary is None else y_pred[0]
+        if self.robust is None:
+            loss = super().compute_loss(x, y, logits, sample_weight, training)
+        else:
+            losses = self.loss(y, logits)
+            losses = losses if sample_weight is None else losses * sample_weight
+            loss = self.robust(losses, groups)
+        return loss if self.adversary is None else loss + self.adversary(y_pred[1], groups)
 
 
-def make_loss(loss: Loss) -> keras.losses.Loss:
-    """The loss on logits that an experiment names."""
+def make_loss(loss: Loss, reduction: str | None = "sum_over_batch_size") -> keras.losses.Loss:
+    """The loss on logits that an experiment names; without reduction, of each row."""
     if loss.name == "focal":
         return keras.losses.CategoricalFocalCrossentropy(
             # alpha is left at 1: balancing the classes is the balance table's business.
@@ -79,9 +103,10 @@ def make_loss(loss: Loss) -> keras.losses.Loss:
             gamma=loss.focal_gamma,
             from_logits=True,
             label_smoothing=loss.label_smoothing,
+            reduction=reduction,
         )
     return keras.losses.CategoricalCrossentropy(
-        from_logits=True, label_smoothing=loss.label_smoothing
+        from_logits=True, label_smoothing=loss.label_smoothing, reduction=reduction
     )
 
 
