@@ -1,16 +1,17 @@
 # make demo: the whole way on drawn pictures, in minutes.   make test: every test.
 # Each makes its own virtual environment in .venv if there is none.
+# make wheelhouse: all that an installation needs, for a machine without a network.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help demo test lint types format
+.PHONY: help demo test lint types format lock wheelhouse audit lowest
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '1,2s/^# //p' Makefile
+	@sed -n '1,3s/^# //p' Makefile
 
 # The stamps are made anew when what they install changes.
 $(VENV)/.installed: setup.cfg pyproject.toml
@@ -39,3 +40,31 @@ types: $(VENV)/.installed-dev
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# What follows needs uv, and an environment of its own.
+$(VENV)-tools/.installed:
+	$(PYTHON) -m venv $(VENV)-tools
+	$(VENV)-tools/bin/pip install --quiet --disable-pip-version-check "uv >= 0.9, < 1" "pip-audit >= 2.9, < 3" "build >= 1.3, < 2"
+	@touch $@
+TOOLS := $(VENV)-tools/bin
+
+# The versions that the figures of this repository were, or could have been, made with.
+lock: $(VENV)-tools/.installed
+	$(TOOLS)/uv pip compile setup.cfg --quiet --extra lite --universal --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --output-file requirements.lock
+
+# pip checks each file against the lock's hash. Wheels fit the machine and Python that fetch them.
+wheelhouse: $(VENV)-tools/.installed
+	$(PYTHON) -m pip download --quiet --disable-pip-version-check --require-hashes -r requirements.lock --dest wheelhouse
+	$(TOOLS)/python -m build --outdir wheelhouse --wheel .
+	cp requirements.lock wheelhouse/
+
+audit: $(VENV)-tools/.installed
+	$(TOOLS)/pip-audit --disable-pip --require-hashes -r requirements.lock
+
+# Every test with the lowest versions that setup.cfg admits.
+lowest: $(VENV)-tools/.installed
+	$(TOOLS)/uv venv --quiet --clear --python $(PYTHON) $(VENV)-lowest
+	$(TOOLS)/uv pip compile setup.cfg --quiet --extra lite --extra dev --resolution lowest-direct --output-file $(VENV)-lowest/requirements.txt
+	$(TOOLS)/uv pip install --quiet --python $(VENV)-lowest -r $(VENV)-lowest/requirements.txt
+	$(VENV)-lowest/bin/python -m pytest --numprocesses auto --dist loadfile
