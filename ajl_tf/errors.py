@@ -17,6 +17,7 @@ from ajl_tf.process import prepare
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 EXIT_TERMINATED = 143  # 128 + SIGTERM
+EXIT_PIPE = 141  # 128 + SIGPIPE
 _LISTED = 20
 
 
@@ -48,12 +49,20 @@ def run_verb(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | 
 
     Returns:
         The exit code: `main`'s own, 2 for bad input or a machine's limit, 130 after Ctrl-C, 143
-        after SIGTERM. What a note says that was added to the exception is printed as well.
+        after SIGTERM, 141 where nobody reads what it prints. What a note says that was added to the
+        exception is printed as well.
     """
     prepare()
     try:
         with _sigterm_raises():
-            return main(argv)
+            code = main(argv)
+            sys.stdout.flush()
+            return code
+    except BrokenPipeError:
+        # Who read what is printed has gone, as `head` does: nobody is left to be told. Python would
+        # complain of it once more at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PIPE
     except UserError as error:
         _tell(f"error: {error}", error)
     except Terminated as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -44,3 +45,13 @@ def test_a_command_typed_otherwise_is_answered_with_how_to_type_it(
     assert answer.out == ""
     assert answer.err.startswith("error: ")
     assert said in answer.err
+
+
+def test_a_reader_that_goes_early_is_told_nothing() -> None:
+    gone, mouth = os.pipe()
+    os.close(gone)
+    answer = subprocess.run(
+        [sys.executable, "-m", "ajl_tf"], stdout=mouth, stderr=subprocess.PIPE, text=True
+    )
+    os.close(mouth)
+    assert (answer.returncode, answer.stderr) == (141, "")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from ajl_tf.dataset import kaggle
-from ajl_tf.dataset.manifest import read_manifest
+from ajl_tf.dataset.manifest import is_formula, read_manifest
 from ajl_tf.dataset.tables import read_table
 from ajl_tf.errors import UserError, listed
 
@@ -71,6 +71,12 @@ def _folder(folder: Path) -> pd.DataFrame:
         raise UserError(
             f"{folder} holds photos with a control character in their name, or one that is not "
             f"UTF-8:\n{listed(strange)}\nRename them."
+        )
+    formulas = [str(path) for path, name in zip(paths, names, strict=True) if is_formula(name)]
+    if formulas:
+        raise UserError(
+            f"{folder} holds photos whose names a spreadsheet that opens the predictions would run "
+            f"as formulas:\n{listed(formulas)}\nRename them."
         )
     rows = pd.DataFrame({"image_id": names, "path": [str(path) for path in paths]})
     twice = rows[rows["image_id"].duplicated(keep=False)]

@@ -174,7 +174,14 @@ def _name_fault(text: str) -> str:
         return "is empty. Fill it in, or delete the row."
     if text != text.strip():
         return "has spaces around it. Delete them."
+    if is_formula(text):
+        return "would be run as a formula by a spreadsheet that opens the predictions. Rename it."
     return "holds a control character. Delete it." if _CONTROL.search(text) else ""
+
+
+def is_formula(text: str) -> bool:
+    """Whether a spreadsheet that opens a CSV with this cell may run it."""
+    return re.match(r"[=@]|[+-].*[(|!]", text, re.DOTALL) is not None
 
 
 def _tone_fault(text: str) -> str:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from ajl_tf.dataset import listing
 from ajl_tf.dataset.listing import photos_to_predict
+from ajl_tf.dataset.manifest import is_formula
 from ajl_tf.errors import UserError
 
 
@@ -81,7 +82,7 @@ names = st.text(
     st.characters(codec="utf-8", exclude_characters="/\0", exclude_categories=["Cc"]),
     min_size=1,
     max_size=20,
-).filter(lambda name: not name.startswith("."))
+).filter(lambda name: not name.startswith(".") and not is_formula(name))
 
 
 @given(st.sets(names, min_size=1, max_size=5))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ajl_tf.dataset.groups import assign_groups, merge_groups
-from ajl_tf.dataset.manifest import labelled, read_manifest
+from ajl_tf.dataset.manifest import is_formula, labelled, read_manifest
 from ajl_tf.errors import UserError
 
 
@@ -269,7 +269,7 @@ TEXTS = st.text(
     st.characters(exclude_categories=("Cc", "Cs", "Zs", "Zl", "Zp")) | st.sampled_from(",\"\n'"),
     min_size=1,
     max_size=8,
-).filter(lambda text: text == text.strip())
+).filter(lambda text: text == text.strip() and not is_formula(text))
 
 
 @settings(

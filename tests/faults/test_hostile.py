@@ -1,0 +1,94 @@
+"""Files made to do harm: code in a network's file, formulas in names, photos with broken bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import pandas as pd
+import pytest
+from PIL import Image
+
+from ajl_tf import predict
+from ajl_tf.dataset.canvases import preprocessor
+from ajl_tf.dataset.manifest import read_manifest
+from ajl_tf.dataset.reading import read_photos
+from ajl_tf.errors import UserError, run_verb
+from ajl_tf.inspection.photos import open_photo
+from ajl_tf.models.classifier import load_classifier
+from tests.faults.breaking import broken, stored
+
+FORMULAS = ("=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "-2+3+cmd|' /C calc'!A0")
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    Image.new("RGB", (8, 8)).save(path)
+    return path
+
+
+def test_a_network_that_brings_code_is_refused_and_the_code_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    photos = keras.Input((8, 8, 3))
+    code = keras.layers.Lambda(lambda x: [__import__("pathlib").Path("harmed").touch(), x][1])
+    keras.Model(photos, code(photos)).save("model.keras")
+    Path("harmed").unlink()  # building it ran it
+    with pytest.raises(ValueError, match="Lambda"):
+        load_classifier(tmp_path / "model.keras")
+    assert not Path("harmed").exists()
+
+
+@pytest.mark.parametrize("name", FORMULAS)
+def test_names_that_a_spreadsheet_would_run_are_refused(name: str, photo: Path) -> None:
+    csv = photo.with_name("list.csv")
+    for column in ("image_id", "label"):
+        row = {"image_id": "a", "path": photo.name, "label": "acne", column: name}
+        pd.DataFrame([row]).to_csv(csv, index=False)
+        with pytest.raises(UserError, match=f"{column} .* would be run as a formula"):
+            read_manifest([csv])
+
+
+@pytest.mark.parametrize("name", ["-3", "+x", "a=b", "x@y", "1-(2)"])
+def test_names_that_none_would_run_are_taken(name: str, photo: Path) -> None:
+    csv = photo.with_name("list.csv")
+    row = {"image_id": name, "path": photo.name, "label": "acne"}
+    pd.DataFrame([row]).to_csv(csv, index=False)
+    assert read_manifest([csv])["image_id"].tolist() == [name]
+
+
+def test_so_are_names_of_files(
+    photo: Path, tmp_path: Path, saved_model: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    photo.rename(folder / "=1+1.png")
+    out = tmp_path / "predictions.csv"
+    assert run_verb(predict.main, [str(saved_model), str(folder), "--out", str(out)]) == 2
+    assert "as formulas:\n  - " in (said := capsys.readouterr().err)
+    assert "=1+1.png\nRename them." in said
+    assert not out.exists()
+
+
+def test_of_a_broken_photo_comes_a_picture_or_a_reason(tmp_path: Path) -> None:
+    """A few of what `fuzz_photos.py` tries ten thousand of, in processes of their own."""
+    photos, preprocess = stored(), preprocessor(48, "cover")
+    paths = [tmp_path / str(number) for number in range(120)]
+    for number, path in enumerate(paths):
+        path.write_bytes(broken(photos, number))
+    read = list(read_photos(paths, preprocess))
+    pictures = [canvas for canvas in read if not isinstance(canvas, str)]
+    assert {canvas.shape for canvas in pictures} == {(48, 48, 3)}
+    assert 5 < len(pictures) < 60
+    seen = [_seen(path.read_bytes()) for path in paths]
+    assert all(seen)
+    assert 5 < seen.count("a picture") < 60
+
+
+def _seen(data: bytes) -> str:
+    try:
+        return "a picture" if open_photo(data).image.ndim == 3 else ""
+    except ValueError as error:
+        return str(error)
