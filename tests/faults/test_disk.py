@@ -24,7 +24,7 @@ from ajl_tf.config_file import load_experiment
 from ajl_tf.errors import run_verb
 from ajl_tf.runs import PREDICTIONS, REPORT, RESULT, create_run, write_json
 
-pytestmark = pytest.mark.usefixtures("tiny_backbone", "blank_figures")
+pytestmark = pytest.mark.usefixtures("tiny_backbone")
 FULL = "error: the disk is full. Free some space, or write elsewhere"
 EXPERIMENT = """
 name = "it"
