@@ -6,8 +6,9 @@ table: deletion and insertion scores beside a random map's and, with --masks, th
 on the lesion. A photo that the run knows is explained by the network that did not train on it.
 Without PHOTOS, --split, --fold or --misclassified it takes any photos that the run held out.
 --tone-audit changes only the skin's tone of each photo and counts the predictions that flip,
-beside those that a colour change of the same size flips. The pictures show the photos: mind their
-terms before you pass them on. Research software: it makes no diagnosis.
+beside those that a colour change of the same size flips. --tone-probe lets a fresh, simple
+classifier guess the tone band from the network's features: how much of it they hold. The pictures
+show the photos: mind their terms before you pass them on. Research software: it makes no diagnosis.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ EXAMPLES = 12  # photos of which the tone audit draws what it did
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the verb."""
     options = _parser().parse_args(argv)
-    methods = _methods(options.method, options.tone_audit)
+    methods = _methods(options.method, options.tone_audit or options.tone_probe)
     if options.limit is not None and options.limit < 1:
         raise UserError(f"--limit must be at least 1. Received: {options.limit}")
     out: Path = options.out or options.run / "explained"
@@ -55,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             report |= _explain(run, experiment.input_size, subject, methods, folder)
         if options.tone_audit:
             report["tone_audit"] = _audit(run, experiment.input_size, subject, folder)
+        if options.tone_probe:
+            report["tone_probe"] = _probe(run, experiment.input_size, subject)
         write_json(folder / "explain.json", report)
         made = sorted({path.name for path in folder.iterdir()} - {"explain.json"})
     print(f"numbers   {out / 'explain.json'}")
@@ -85,7 +88,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--method",
         metavar="NAMES",
-        help=f"any of {','.join(METHODS)} (default: all; with --tone-audit: none). shap needs "
+        help=f"any of {','.join(METHODS)} (default: all; none with a --tone- option). shap needs "
         'pip install "ajl_tf[explain]"',
     )
     parser.add_argument("--limit", type=int, metavar="N", help="at most so many photos")
@@ -97,6 +100,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--tone-audit", action="store_true", help="change only the skin's tone; count the flips"
+    )
+    parser.add_argument(
+        "--tone-probe", action="store_true", help="guess the tone band from the features"
     )
     parser.add_argument(
         "--data",
@@ -116,9 +122,9 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _methods(text: str | None, audit: bool) -> tuple[str, ...]:
+def _methods(text: str | None, tone: bool) -> tuple[str, ...]:
     if text is None:
-        return () if audit else METHODS
+        return () if tone else METHODS
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
     unknown = [name for name in names if name not in METHODS]
     if unknown:
@@ -213,6 +219,16 @@ def _audit(run: Path, input_size: int, subject: Subject, folder: Path) -> dict[s
     summary = summarise_audit(table, len(subject.rows) - table["image_id"].nunique())
     print(f"\n{audit_table(summary)}\n")
     return summary
+
+
+def _probe(run: Path, input_size: int, subject: Subject) -> dict[str, Any]:
+    """Probes, prints what it found and returns it."""
+    from ajl_tf.explanation.printed import probe_table
+    from ajl_tf.explanation.publish import probe_all
+
+    told = probe_all(run, input_size, subject)
+    print(f"\n{probe_table(told)}\n")
+    return told
 
 
 if __name__ == "__main__":

@@ -41,6 +41,14 @@ class Network:
         """float32 `(N,)`: the probability of one class."""
         return np.ascontiguousarray(self.probabilities(images)[:, label])
 
+    def features(self, images: Images) -> np.ndarray:
+        """Pooled features, float32 `(N, D)`; of several networks, side by side."""
+
+        def pooled(rows: slice) -> tf.Tensor:
+            return tf.concat([p(e(images[rows], training=False)) for e, p, _ in self._parts], 1)
+
+        return _batched(pooled, len(images))
+
     def evidence(self, images: Images, labels: np.ndarray) -> Maps:
         """Each place's part of a class's logit, on the grid of the feature map `(N, h, w)`.
 

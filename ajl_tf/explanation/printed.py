@@ -52,6 +52,20 @@ def audit_table(audit: Mapping[str, Any]) -> str:
     return "\n".join(_audit_lines(audit))
 
 
+def probe_table(told: Mapping[str, Any]) -> str:
+    """The tone probe: balanced accuracy beside the condition's and chance."""
+    bands = ", ".join(f"{g['group']} {g['recall']:.3f} (n = {g['n']:,})" for g in told["by_band"])
+    return "\n".join(
+        [
+            f"tone band guessed from the features of {told['photos']:,} photos: balanced accuracy",
+            f"  by features         {cell(told['features'])}; chance is {told['chance']:.3f}",
+            f"  by condition alone  {cell(told['condition'])}",
+            f"  features more       {cell(told['difference'], signed=True)}",
+            *textwrap.wrap(f"recall: {bands}", _WIDTH, initial_indent="  ", subsequent_indent="  "),
+        ]
+    )
+
+
 def _maps_lines(summary: Mapping[str, Any]) -> Iterator[str]:
     n = summary[RANDOM]["deletion"]["n"]
     yield f"faithfulness over {n:,} photos: mean and 95% interval"

@@ -10,9 +10,17 @@ import numpy as np
 import pandas as pd
 
 from ajl_tf.errors import UserError
-from ajl_tf.explanation.explaining import Explained, Subject, class_names, explain_photos, networks
+from ajl_tf.explanation.explaining import (
+    Explained,
+    Subject,
+    class_names,
+    explain_photos,
+    inputs,
+    networks,
+)
 from ajl_tf.explanation.overlay import heat, panels
 from ajl_tf.explanation.tone_audit import LEAST_CONFIDENCE, audit_photos
+from ajl_tf.explanation.tone_probe import probe, summarise_probe
 from ajl_tf.files import atomic_path
 from ajl_tf.progress import ProgressLine
 
@@ -38,6 +46,34 @@ def explain_all(
     ordered = [found[row] for row in range(len(found))]
     curves = {name: np.stack([each[name] for _, each in ordered]) for name in ordered[0][1]}
     return [record for record, _ in ordered], curves
+
+
+def probe_all(run: Path, input_size: int, subject: Subject) -> dict[str, Any]:
+    """Probes the features of every photo of known tone that its network did not train on.
+
+    Returns:
+        See `tone_probe.summarise_probe`.
+
+    Raises:
+        UserError: There are too few such photos.
+    """
+    rows = subject.rows
+    fits = (rows["trained_on"] == False) & (rows["skin_tone"] > 0) & rows["label"].notna()  # noqa: E712 (NA too)
+    guessed = np.full((2, len(rows)), -1)
+    for positions, network in networks(run, input_size, rows):
+        chosen = positions[fits.to_numpy(bool)[positions]]
+        if len(chosen):
+            own = rows.iloc[chosen]
+            features = network.features(inputs(subject.canvases[chosen], input_size))
+            conditions = pd.get_dummies(own["label"]).to_numpy(np.float64)
+            guessed[:, chosen] = probe(features, own), probe(conditions, own)
+    known = guessed[0] >= 0
+    if not known.any():
+        raise UserError(
+            "the tone probe needs photos of known tone and condition that the network did not "
+            "train on; there is none among these."
+        )
+    return summarise_probe(rows[known], *guessed[:, known])
 
 
 def audit_all(

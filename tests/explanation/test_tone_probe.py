@@ -1,0 +1,108 @@
+"""The tone probe against what is planted in features, and through the explain verb."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import balanced_accuracy_score, recall_score
+
+from ajl_tf import explain
+from ajl_tf.assessment.predictions import make_predictions, write_predictions
+from ajl_tf.config_file import parse_experiment
+from ajl_tf.dataset.manifest import labelled, read_manifest
+from ajl_tf.errors import UserError
+from ajl_tf.explanation.network import Network
+from ajl_tf.explanation.tone_probe import bands_of, probe, summarise_probe
+from ajl_tf.runs import create_run, write_json
+
+N, HELD = 300, 50
+
+
+def rows(groups: int = N) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    tones = rng.choice([1, 2, 3, 5], size=groups)  # 1-2 twice as common as the others
+    group = np.resize(np.arange(groups), N)
+    return pd.DataFrame({"skin_tone": tones[group], "group_id": [f"g{g}" for g in group]})
+
+
+def test_what_features_hold_is_found_and_what_they_do_not_hold_is_chance() -> None:
+    table, rng = rows(), np.random.default_rng(1)
+    band = bands_of(table)
+    assert set(band) == {0, 1, 2}
+    holding = rng.normal(size=(N, 20))
+    holding[:, 3] += 6 * band
+    nothing = rng.normal(size=(N, 20))
+    found, luck = probe(holding, table), probe(nothing, table)
+    told = summarise_probe(table, found, luck)
+    assert told["photos"] == N
+    assert told["chance"] == pytest.approx(1 / 3, abs=1e-6)
+    for name, guessed in (("features", found), ("condition", luck)):
+        expected = balanced_accuracy_score(band, guessed)
+        assert told[name]["value"] == pytest.approx(expected, abs=1e-6)
+        assert told[name]["low"] < expected < told[name]["high"]
+    assert told["features"]["value"] > 0.85
+    assert told["condition"]["low"] < 1 / 3 < told["condition"]["high"]
+    gap = told["features"]["value"] - told["condition"]["value"]
+    assert told["difference"]["value"] == pytest.approx(gap, abs=1e-5)
+    recalls = recall_score(band, found, average=None)
+    assert [group["recall"] for group in told["by_band"]] == pytest.approx(recalls, abs=1e-6)
+    assert [group["n"] for group in told["by_band"]] == np.bincount(band).tolist()
+
+
+def test_copies_of_a_photo_do_not_tell_on_each_other() -> None:
+    """Features name the group and nothing else: who has seen a copy knows the tone."""
+    table = rows(groups=60)  # five photos each
+    features = np.eye(60)[table["group_id"].str[1:].astype(int)] * 50
+    guessed = probe(features, table)
+    assert balanced_accuracy_score(bands_of(table), guessed) < 0.5
+    apart = table.assign(group_id=[f"p{i}" for i in range(N)])
+    assert balanced_accuracy_score(bands_of(apart), probe(features, apart)) > 0.95
+
+
+@pytest.mark.parametrize("tones", [[1, 1, 2, 2], [1, 1, 3, 5]])
+def test_too_few_photos_are_refused(tones: list[int]) -> None:
+    table = pd.DataFrame({"skin_tone": tones, "group_id": ["a", "b", "c", "d"]})
+    with pytest.raises(UserError, match=r"two groups of photos in each .* Received: 1-2: "):
+        probe(np.zeros((4, 2)), table)
+
+
+def test_features_are_those_before_the_head(corner: Network, photo: np.ndarray) -> None:
+    pooled = 2e-5 * photo[0, :16, :16].sum() / 16
+    assert corner.features(photo) == pytest.approx(np.array([[pooled]]), rel=1e-3)
+
+
+def test_the_verb_probes_photos_that_were_held_out(
+    drawn_set: Path, tiny_backbone: str, tiny_classifiers: list[Any], tmp_path: Path
+) -> None:
+    values = {
+        "name": "tiny",
+        "data": {"canvas": 48},
+        "model": {"backbone": tiny_backbone, "weights": "none", "input_size": 32},
+        "phases": [{"name": "all", "epochs": 1}],
+    }
+    run = create_run(parse_experiment(values, "the test"), tmp_path / "runs", ["the test"])
+    table = labelled(read_manifest([drawn_set]))
+    table["split"] = np.where(np.arange(len(table)) < HELD, "validation", "train")
+    table["label"] = np.resize(["a", "b", "c"], len(table))
+    table["group_id"] = table["image_id"]
+    table.to_csv(run / "manifest.csv", index=False)
+    chances = np.full((HELD, 3), 1 / 3, np.float32)
+    write_predictions(run / "predictions.csv", make_predictions(table[:HELD], list("abc"), chances))
+    write_json(run / "result.json", {"class_names": list("abc")})
+    tiny_classifiers[0].model.save(run / "model.keras")
+    assert explain.main([str(run), "--tone-probe"]) == 0
+    report = json.loads((run / "explained/explain.json").read_text())
+    assert report["methods"] == []
+    told = report["tone_probe"]
+    known = table[:HELD][table["skin_tone"][:HELD] > 0]
+    assert told["photos"] == len(known)
+    assert 0 <= told["features"]["value"] <= 1
+    assert sum(group["n"] for group in told["by_band"]) == len(known)
+    photo, out = str(table["path"].iloc[-1]), str(tmp_path / "other")
+    with pytest.raises(UserError, match="did not train on"):
+        explain.main([str(run), photo, "--tone-probe", "--out", out])
