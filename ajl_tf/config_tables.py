@@ -50,6 +50,8 @@ class Model(Table):
     weights: str = "imagenet"  # or "none", or the path of a local file
     input_size: Annotated[int, Field(ge=32, le=1024)] | None = None  # None: the backbone's own
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    # How often the last residual branch is left out in training, those before it less; 0 is off.
+    stochastic_depth: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
     @field_validator("backbone")
     @classmethod

@@ -29,7 +29,12 @@ class Classifier:
 
 
 def build_classifier(
-    backbone: str, weights: str, input_size: int, classes: int, dropout: float
+    backbone: str,
+    weights: str,
+    input_size: int,
+    classes: int,
+    dropout: float,
+    stochastic_depth: float = 0.0,
 ) -> Classifier:
     """Builds backbone, global average pooling, dropout and one dense layer.
 
@@ -41,13 +46,17 @@ def build_classifier(
         input_size: S, side of the input in pixels.
         classes: C, the number of conditions.
         dropout: Share of the pooled features dropped in training.
+        stochastic_depth: How often the last residual branch is left out in training.
 
     Raises:
-        UserError: The weights cannot be had or do not fit.
+        UserError: The weights cannot be had or do not fit, or the backbone has no branches that
+            could be left out.
     """
     import keras
 
-    base = build_backbone(backbone, input_size, weights)
+    from ajl_tf.models.stochastic_depth import with_stochastic_depth
+
+    base = with_stochastic_depth(build_backbone(backbone, input_size, weights), stochastic_depth)
     pooled = keras.layers.GlobalAveragePooling2D(name="pooled_features", dtype="float32")(
         base.output
     )

@@ -154,6 +154,7 @@ def _train(
         experiment.input_size,
         len(names),
         experiment.model.dropout,
+        experiment.model.stochastic_depth,
     )
     tones = job.manifest["skin_tone"].to_numpy()
     keys = photo_keys(job.manifest["image_id"])
