@@ -6,6 +6,7 @@ Imports of TensorFlow stay inside the fixtures, so that tests without it start a
 from __future__ import annotations
 
 import dataclasses
+import functools
 import os
 import shutil
 import signal
@@ -89,6 +90,17 @@ def tiny_backbone() -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         add_tiny_backbone(lambda name, record: patch.setitem(BACKBONES, name, record))
         yield "tiny"
+
+
+@pytest.fixture
+def thin_efficientnet(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`efficientnet_lite0` with a quarter of its channels and no block more than its code makes."""
+    from ajl_tf.models.efficientnet_lite import efficientnet_lite
+    from ajl_tf.models.zoo import BACKBONES
+
+    build = functools.partial(efficientnet_lite, width=0.25, depth=0.1)
+    record = dataclasses.replace(BACKBONES["efficientnet_lite0"], build=build)
+    monkeypatch.setitem(BACKBONES, "efficientnet_lite0", record)
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -26,6 +27,8 @@ KERAS = {
     "mobilenet_v2": ("MobileNetV2", "mobilenet_v2"),
     "efficientnetv2_b0": ("EfficientNetV2B0", "efficientnet_v2"),
 }
+# At full size: the smallest, and the others with AJL_ZOO only.
+ASKED = list(KERAS) if os.environ.get("AJL_ZOO") else ["mobilenet_v2"]
 
 
 @pytest.fixture
@@ -45,9 +48,13 @@ def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None
     urllib.request.install_opener(None)  # type: ignore[arg-type]  # None: build the usual one anew
 
 
-@pytest.mark.parametrize("name", KERAS)
+# The old format is of a whole model: Keras no longer writes bare weights so.
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [("mobilenet_v2", "weights.h5"), *((name, "it.weights.h5") for name in ASKED)],
+)
 def test_answers_as_keras_does_after_its_own_preprocessing(
-    name: str, photos: np.ndarray, tmp_path: Path
+    name: str, file: str, photos: np.ndarray, tmp_path: Path
 ) -> None:
     import keras
 
@@ -56,10 +63,8 @@ def test_answers_as_keras_does_after_its_own_preprocessing(
     model = getattr(keras.applications, function)(
         include_top=False, weights=None, input_shape=(SIZE, SIZE, 3)
     )
-    # One in the old format (a whole model: Keras no longer writes bare weights so), the others new.
-    old = name == "mobilenet_v2"
-    path = tmp_path / ("weights.h5" if old else "it.weights.h5")
-    model.save(path) if old else model.save_weights(path)
+    path = tmp_path / file
+    model.save_weights(path) if file == "it.weights.h5" else model.save(path)
     preprocess = getattr(keras.applications, module).preprocess_input
     expected = np.asarray(model(preprocess(photos.copy())))
 
@@ -142,16 +147,24 @@ def test_efficientnet_answers_as_keras_does_with_weights_that_it_fetches(
     np.testing.assert_allclose(np.asarray(stem(photos)), torch_mode, atol=1e-4)
 
 
-def test_the_larger_efficientnetv2_scale_otherwise(
-    photos: np.ndarray, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("size", "names"),
+    [
+        ("b0", ["efficientnetv2_b0"]),
+        ("s", ["efficientnetv2_s", "efficientnetv2_m", "efficientnetv2_l"]),
+    ],
+)
+def test_efficientnetv2_scales_as_keras_does(
+    size: str, names: list[str], photos: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import keras
     from keras.src.applications.efficientnet_v2 import EfficientNetV2
 
     # As small as it gets; Keras chooses the preprocessing by the name.
-    model = EfficientNetV2(0.1, 0.1, SIZE, name="efficientnetv2-s", weights=None, include_top=False)
+    name = f"efficientnetv2-{size}"
+    model = EfficientNetV2(0.1, 0.1, SIZE, name=name, weights=None, include_top=False)
     expected = keras.Model(model.input, model.get_layer("stem_conv").input)(photos)
-    for name in ("efficientnetv2_s", "efficientnetv2_m", "efficientnetv2_l"):
+    for name in names:
         ours = only_preprocessing(name, photos, monkeypatch)
         np.testing.assert_allclose(ours, np.asarray(expected), atol=1e-5)
 
@@ -173,6 +186,7 @@ def test_every_preprocessing_survives_saving(
         np.testing.assert_array_equal(np.asarray(again(photos)), np.asarray(model(photos)))
 
 
+@pytest.mark.usefixtures("thin_efficientnet")
 def test_is_flat_seeded_and_survives_saving(photos: np.ndarray, tmp_path: Path) -> None:
     import keras
 

@@ -43,8 +43,11 @@ FAMILIES = {
     "dinov2_base": (42, "block2_attention_norm"),
     "swin_tiny_patch4_window7_224": (32, "stage2_block2_attention_norm"),
 }
-# Families that Keras itself builds, and that take half a minute each: with AJL_ZOO only.
-SLOW = ("efficientnet_b0", "densenet121", "xception", "inception_v3")
+# Families that Keras itself builds, and one of another's code: they take long, with AJL_ZOO only.
+SLOW = (
+    *("convnext_tiny", "efficientnet_b0", "densenet121", "xception", "inception_v3"),
+    "dinov2_base",
+)
 # Fewer and thinner layers where a family has a size; the code is that of the real ones.
 VIT = partial(vision_transformer, depth=2, width=16, heads=2)
 

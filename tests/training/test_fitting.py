@@ -21,7 +21,7 @@ from ajl_tf.models.zoo import BACKBONES
 from ajl_tf.training.fitting import Recipe, Rows, fit, image_predictor
 from ajl_tf.training.plan import EpochPlan
 
-pytestmark = pytest.mark.usefixtures("tiny_backbone")
+pytestmark = pytest.mark.usefixtures("tiny_backbone", "blank_figures")
 N, TRAIN, CLASSES, SIZE, CANVAS = 26, 16, 3, 32, 36
 # On, and yet nothing: so that the frozen backbone runs for every batch instead of once.
 IDENTITY = Augment(rotation=1e-9)

@@ -48,6 +48,7 @@ def train(classifier: Classifier, rows: Rows, size: int, folder: Path, **phase: 
     fit(classifier, rows, recipe, folder, announce=False)
 
 
+@pytest.mark.usefixtures("thin_efficientnet")
 def test_a_view_at_another_size_answers_as_a_network_built_at_that_size() -> None:
     large, small = network("efficientnet_lite0", LARGE), network("efficientnet_lite0", SMALL)
     small.model.set_weights(large.model.get_weights())
