@@ -79,10 +79,7 @@ def apply(images: Any, drawn: Any, size: int, augment: Augment) -> Any:
     """
     from keras import ops
 
-    images = ops.cast(images, "float32")
-    # The operation keeps the canvas's size; the matrix fills the corner that is kept.
-    images = ops.image.affine_transform(images, drawn[:, WARP], "bilinear", "reflect")
-    images = images[:, :size, :size]
+    images = warping.warp(ops.cast(images, "float32"), drawn[:, WARP], size)
     if any(getattr(augment, name) for name in _COLOURS):
         images = colouring.colour(images, drawn[:, COLOUR], size)
     if augment.mixup or augment.cutmix:

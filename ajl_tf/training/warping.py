@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -53,3 +54,23 @@ def matrices(
     b2 = centre + sign[:, 6] * reach - (b0 + b1) * middle
     zero = np.zeros_like(a0)
     return np.stack([a0, a1, a2, b0, b1, b2, zero, zero], axis=1)
+
+
+def warp(images: Any, matrices: Any, size: int) -> Any:
+    """Warps float32 `(N, C, C, 3)` by `(N, 8)` and keeps the corner `(N, size, size, 3)`."""
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        # What Keras calls as well, for the pixels that are kept alone.
+        return tf.raw_ops.ImageProjectiveTransformV3(
+            images=images,
+            transforms=matrices,
+            output_shape=(size, size),
+            interpolation="BILINEAR",
+            fill_mode="REFLECT",
+            fill_value=0.0,
+        )
+    warped = keras.ops.image.affine_transform(images, matrices, "bilinear", "reflect")
+    return warped[:, :size, :size]

@@ -13,6 +13,7 @@ from ajl_tf.config import Augment
 from ajl_tf.dataset.images import to_input
 from ajl_tf.inspection.colour import to_lab
 from ajl_tf.training import augment as augmentation
+from ajl_tf.training.warping import warp
 
 ROUNDING = 0.01  # of 255: what interpolation in float32 at computed places may be off by
 
@@ -56,6 +57,16 @@ def dihedral(image: np.ndarray, turns: bool, across: bool, down: bool) -> list[n
     images = [np.rot90(image, k) for k in range(4 if turns else 1)]
     images += [variant[:, ::-1] for variant in images] if across else []
     return images + ([variant[::-1] for variant in images] if down else [])
+
+
+def test_the_warp_is_that_of_keras_on_any_backend() -> None:
+    rng = np.random.default_rng(0)
+    images = rng.uniform(0, 255, (6, 40, 40, 3)).astype(np.float32)
+    augment = Augment(horizontal_flip=True, rotation=90.0, shear=20.0, zoom=(0.3, 1.5))
+    drawn = augmentation.draw(augment, rng.random((6, augmentation.UNIFORMS)), 40, 32)
+    drawn = drawn[:, augmentation.WARP]
+    whole = keras.ops.image.affine_transform(images, drawn, "bilinear", "reflect")
+    np.testing.assert_array_equal(warp(images, drawn, 32), whole[:, :32, :32])
 
 
 @pytest.mark.parametrize(("canvas", "size"), [(17, 17), (24, 16)])
