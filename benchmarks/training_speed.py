@@ -1,0 +1,210 @@
+"""What training costs beside the network: steps, the frozen phase, augmentation.
+
+    python benchmarks/training_speed.py
+
+1. Step: `fit` as `train` runs it (order, augmentation, metrics, log, TensorBoard) against a bare
+   Keras `train_on_batch` loop of the same network on batches that lie in memory as floats.
+2. Frozen phase: epochs on cached features against epochs that run the backbone for each batch.
+3. Augmentation: all changes in one warp and one product against Keras layers, one after another.
+
+All in one process, in turn, several times; a figure is the median of the rounds. The pictures are
+noise: what they show costs nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from ajl_tf.config import Augment, Balance, Loss, Phase, Training
+from ajl_tf.errors import run_verb
+from ajl_tf.models.classifier import Classifier, build_classifier, unfreeze
+from ajl_tf.runs import HISTORY
+from ajl_tf.training import augment as augmentation
+from ajl_tf.training.fitting import fit
+from ajl_tf.training.keyed import uniforms
+from ajl_tf.training.recipe import Recipe, Rows
+
+CLASSES = 21
+FLIPS = Augment(horizontal_flip=True, vertical_flip=True)
+GEOMETRY = Augment(**FLIPS.model_dump() | {"rotation": 30.0, "zoom": (0.55, 1.0)})
+ALL = Augment(
+    **GEOMETRY.model_dump()
+    | {"brightness": 0.15, "contrast": 0.15, "saturation": 0.15, "hue": 10.0, "mixup": 0.2}
+)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Prints the three tables."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--backbone", default="efficientnet_lite0")
+    parser.add_argument("--unfreeze", default="block3a_expand_conv")
+    parser.add_argument("--size", type=int, default=224)
+    parser.add_argument("--photos", type=int, default=256)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=5)
+    options = parser.parse_args(argv)
+    rows = noise(options.photos, round(options.size * 8 / 7))
+    steps(rows, options)
+    frozen(rows, options)
+    augmenting(rows.canvases[: options.batch_size], options)
+    return 0
+
+
+def noise(photos: int, canvas: int) -> Rows:
+    """Photos of noise, all of which train."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(CLASSES, size=photos)
+    return Rows(
+        rng.integers(0, 256, (photos, canvas, canvas, 3), np.uint8),
+        np.arange(photos, dtype=np.uint64),
+        labels,
+        np.eye(CLASSES, dtype=np.float32)[labels],
+        np.ones(photos, np.int64),
+        tuple(f"condition {number:02d}" for number in range(CLASSES)),
+        np.arange(photos),
+        np.empty(0, np.int64),
+    )
+
+
+def network(options: argparse.Namespace) -> Classifier:
+    """The same network each time."""
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(0)
+    return build_classifier(options.backbone, "none", options.size, CLASSES, 0.2)
+
+
+def epochs(rows: Rows, options: argparse.Namespace, phase: Phase, augment: Augment) -> list[float]:
+    """Seconds of each epoch of `fit`."""
+    recipe = Recipe(
+        *(0, options.size, (phase,), Loss(label_smoothing=0.1), Balance(), augment),
+        Training(batch_size=options.batch_size, keep="last"),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        fit(network(options), rows, recipe, Path(folder), announce=False)
+        lines = (Path(folder) / HISTORY).read_text().splitlines()
+    return [json.loads(line)["seconds"] for line in lines]
+
+
+def steps(rows: Rows, options: argparse.Namespace) -> None:
+    """Prints images a second of whole epochs, in turn with the bare loop."""
+    phase = Phase(name="all", epochs=2, unfreeze=options.unfreeze, learning_rate=1e-4)
+    ways: dict[str, Callable[[], float]] = {
+        "bare train_on_batch": bare(rows, options),
+        "train, no augmentation": lambda: epochs(rows, options, phase, Augment())[1],
+        "train, flips, turns, zoom": lambda: epochs(rows, options, phase, GEOMETRY)[1],
+        "train, colour and MixUp too": lambda: epochs(rows, options, phase, ALL)[1],
+    }
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(options.rounds):
+        for name, way in ways.items():
+            taken[name].append(way())
+    base = statistics.median(taken["bare train_on_batch"])
+    print(f"{options.backbone}, {options.size} pixels, batches of {options.batch_size}")
+    for name, seconds in taken.items():
+        median = statistics.median(seconds)
+        spread = f"{len(rows.train) / max(seconds):.1f} to {len(rows.train) / min(seconds):.1f}"
+        print(
+            f"  {name:<30}{len(rows.train) / median:>7.1f} images/s ({spread}), "
+            f"{base / median:.2f} of the bare loop"
+        )
+
+
+def bare(rows: Rows, options: argparse.Namespace) -> Callable[[], float]:
+    """Makes a pass over batches in memory; the first has traced."""
+    classifier = network(options)
+    unfreeze(classifier, options.unfreeze)
+    model = classifier.model
+    model.compile(
+        keras.optimizers.AdamW(1e-4),
+        keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1),
+        jit_compile=False,
+    )
+    images = tf.image.resize(rows.canvases, (options.size, options.size)).numpy()
+    size = options.batch_size
+    batches = [
+        (images[start : start + size], rows.targets[start : start + size])
+        for start in range(0, len(images), size)
+    ]
+    model.train_on_batch(*batches[0])
+
+    def run() -> float:
+        start = time.perf_counter()
+        for x, y in batches:
+            model.train_on_batch(x, y)
+        return time.perf_counter() - start
+
+    return run
+
+
+def frozen(rows: Rows, options: argparse.Namespace, number: int = 20) -> None:
+    """Prints what epochs of a frozen backbone cost, with and without cached features."""
+    phase = {"name": "frozen", "unfreeze": 0.0, "learning_rate": 1e-3}
+    start = time.perf_counter()
+    epochs(rows, options, Phase(epochs=number, augment=False, **phase), Augment())
+    cached = time.perf_counter() - start
+    # A turn by nothing: the backbone has to run for every batch.
+    ordinary = epochs(rows, options, Phase(epochs=2, **phase), Augment(rotation=1e-9))
+    whole = ordinary[0] + (number - 1) * ordinary[1]
+    print(
+        f"{number} epochs of a frozen backbone: {cached:.1f} s with all that is around them, "
+        f"{whole:.1f} s without cached features (from two epochs): {whole / cached:.0f} times"
+    )
+
+
+def augmenting(canvases: np.ndarray, options: argparse.Namespace) -> None:
+    """Prints seconds of a batch, ours and as Keras layers."""
+    layers = keras.Sequential(
+        [
+            keras.layers.RandomFlip(),
+            keras.layers.RandomRotation(30 / 360),
+            keras.layers.RandomZoom((-0.45, 0.0)),
+            keras.layers.RandomBrightness(0.15, value_range=(0, 255)),
+            keras.layers.RandomContrast(0.15, value_range=(0, 255)),
+            keras.layers.RandomSaturation(0.5, value_range=(0, 255)),
+            keras.layers.RandomHue(10 / 180, value_range=(0, 255)),
+            keras.layers.Resizing(options.size, options.size),
+        ]
+    )
+    without = Augment(**ALL.model_dump() | {"mixup": 0.0})
+    theirs = tf.function(lambda x: layers(x, training=True))
+    ours = tf.function(lambda x, drawn: augmentation.apply(x, drawn, options.size, without))
+    photos = tf.constant(canvases.astype(np.float32))
+    keys = np.arange(len(canvases), dtype=np.uint64)
+    u = uniforms(keys, np.zeros(len(keys), np.int64), 0, 0, augmentation.UNIFORMS)
+    canvas = canvases.shape[1]
+
+    def fused() -> None:
+        drawn = augmentation.draw(without, u, canvas, options.size)
+        ours(photos, tf.constant(drawn)).numpy()
+
+    def one_by_one() -> None:
+        theirs(photos).numpy()
+
+    seconds: dict[str, list[float]] = {"fused": [], "layers": []}
+    for turn in range(3 * options.rounds + 1):
+        for name, way in (("fused", fused), ("layers", one_by_one)):
+            start = time.perf_counter()
+            way()
+            if turn:  # the first traces
+                seconds[name].append(time.perf_counter() - start)
+    fast, slow = (statistics.median(seconds[name]) for name in ("fused", "layers"))
+    print(
+        f"augmentation of {len(canvases)} photos: {1000 * fast:.0f} ms fused, {1000 * slow:.0f} ms "
+        f"as Keras layers: {slow / fast:.1f} times"
+    )
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_verb(main))
