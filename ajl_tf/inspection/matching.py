@@ -20,11 +20,12 @@ from ajl_tf.inspection.work import SlowProgress, in_threads
 # Chosen on planted copies, on photos with the same lettering, and by looking at pairs; see
 # benchmarks/README.md. With fewer points the details must agree, and the shape be kept.
 _MANY_POINTS, _SIMILAR = 8, 0.8
+_SURE_POINTS, _LEAST_DETAIL = 20, 0.4  # with fewer the shading of two faces may agree by itself
 _MUCH_DETAIL, _MOST_SQUEEZE = 0.8, 1.1
 _SOME_DETAIL = 0.6  # for photos that also look alike as a whole
 # Less than this of one photo in the other is a logo that both have, or grain that is alike, unless
 # very many points agree, and the pixels closely.
-_LEAST_SHARED, _VERY_MANY_POINTS, _VERY_SIMILAR = 0.25, 12, 0.85
+_LEAST_SHARED, _VERY_MANY_POINTS, _VERY_SIMILAR = 0.3, 12, 0.85
 _AT_ONCE = 128  # photos or pairs whose fingerprints are read together
 
 
@@ -91,7 +92,8 @@ def is_copy(alignment: Alignment) -> bool:
         many = alignment.points >= _VERY_MANY_POINTS
         return many and alignment.likeness.similarity >= _VERY_SIMILAR
     if alignment.points >= _MANY_POINTS:
-        return alignment.likeness.similarity >= _SIMILAR
+        sure = alignment.points >= _SURE_POINTS or alignment.likeness.detail >= _LEAST_DETAIL
+        return sure and alignment.likeness.similarity >= _SIMILAR
     if alignment.points:
         kept = alignment.squeeze < _MOST_SQUEEZE
         return kept and alignment.likeness.detail >= _MUCH_DETAIL
