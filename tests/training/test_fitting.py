@@ -18,8 +18,9 @@ from ajl_tf.config import Augment, Balance, Loss, Phase, Training
 from ajl_tf.errors import UserError
 from ajl_tf.models.classifier import Classifier, build_classifier
 from ajl_tf.models.zoo import BACKBONES
-from ajl_tf.training.fitting import Recipe, Rows, fit, image_predictor
+from ajl_tf.training.fitting import Recipe, Rows, fit
 from ajl_tf.training.plan import EpochPlan
+from ajl_tf.training.predicting import image_predictor
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone", "blank_figures")
 N, TRAIN, CLASSES, SIZE, CANVAS = 26, 16, 3, 32, 36
