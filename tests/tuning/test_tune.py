@@ -7,13 +7,13 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ajl_tf.dataset.phantom import draw_set
 from ajl_tf.tune import main
 
 EXPERIMENT = """
 name = "small"
 [split]
 name = "drawn"
+scheme = "60/20/20"
 [model]
 backbone = "mobilenet_v2"
 weights = "none"
@@ -21,6 +21,7 @@ input_size = 32
 [[phases]]
 name = "only"
 epochs = 1
+augment = false
 """
 SWEEP = """
 name = "once"
@@ -30,12 +31,13 @@ experiment = "small.toml"
 """
 
 
-def test_a_trial_is_the_train_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    data = draw_set(tmp_path / "drawn", 120, 48)
+def test_a_trial_is_the_train_command(
+    drawn_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "small.toml").write_text(EXPERIMENT)
     (tmp_path / "sweep.toml").write_text(SWEEP)
     monkeypatch.chdir(tmp_path)
-    assert main(["sweep.toml", "--data", str(data)]) == 0
+    assert main(["sweep.toml", "--data", str(drawn_set)]) == 0
     out = tmp_path / "experiments/runs/sweep-once"
     (trial,) = pd.read_csv(out / "outcome.csv").itertuples()
     assert trial.state == "complete"
