@@ -21,7 +21,7 @@ from ajl_tf import train
 from ajl_tf.errors import UserError, run_verb
 from ajl_tf.files import locked
 from ajl_tf.runs import environment, read_json, write_json
-from ajl_tf.training import fitting, keeping, resuming
+from ajl_tf.training import keeping, predicting, resuming
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone", "blank_figures")
 EXPERIMENT = """
@@ -145,7 +145,7 @@ def test_it_goes_on_to_the_same_bits_whatever_the_clock_says(
     (ended / f".{os.getpid()}-0123abcd.best.weights.h5").write_bytes(b"left by a kill")
     begun = time.time()
     monkeypatch.setattr(time, "time", lambda: begun - 10_000_000)  # set back by months
-    real = fitting.Predictor.__call__
+    real = predicting.Predictor.__call__
 
     def terminated(*rest: Any) -> Any:
         if (ended / "refit").is_dir():
@@ -153,7 +153,7 @@ def test_it_goes_on_to_the_same_bits_whatever_the_clock_says(
         return real(*rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(fitting.Predictor, "__call__", terminated)
+        patch.setattr(predicting.Predictor, "__call__", terminated)
         assert run_verb(train.main, ["--resume", str(ended)]) == 143
     said = capsys.readouterr()
     assert said.err.splitlines()[-2:] == [

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from ajl_tf.errors import UserError
 from ajl_tf.serving import savedmodel
 from ajl_tf.serving.savedmodel import Member, Server, class_names, load, save
-from ajl_tf.training.fitting import image_predictor
 from ajl_tf.training.members import softmax
+from ajl_tf.training.predicting import image_predictor
 
 CLASS_NAMES = ["tinea", "acne, mild", 'the "other"']
 CANVAS, ATOL = 40, 1e-5
