@@ -44,12 +44,15 @@ class Split(Table):
 
 
 class Model(Table):
-    """The classifier: a backbone of the zoo, average pooling, dropout, one dense layer."""
+    """The classifier: a backbone of the zoo, pooling, dropout, one dense layer."""
 
     backbone: str
     weights: str = "imagenet"  # or "none", or the path of a local file
     input_size: Annotated[int, Field(ge=32, le=1024)] | None = None  # None: the backbone's own
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.2
+    # "attention" learns where to look: a softmax over places. No features are cached then, so a
+    # phase with a frozen backbone takes longer.
+    pooling: Literal["average", "attention"] = "average"
     # How often the last residual branch is left out in training, those before it less; 0 is off.
     stochastic_depth: Annotated[float, Field(ge=0, lt=1)] = 0.0
 

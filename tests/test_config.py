@@ -42,6 +42,7 @@ OTHER = {
     "model.input_size": 96,
     "model.dropout": 0.0,
     "model.stochastic_depth": 0.1,
+    "model.pooling": "attention",
     "loss.name": "focal",
     "loss.label_smoothing": 0.1,
     "loss.focal_gamma": 1.0,

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ajl_tf.errors import UserError
 from ajl_tf.models.backbones import build_backbone
 
 if TYPE_CHECKING:
     import keras
+
+POOLED = "pooled_features"
 
 
 @dataclass(frozen=True)
@@ -35,8 +37,9 @@ def build_classifier(
     classes: int,
     dropout: float,
     stochastic_depth: float = 0.0,
+    pooling: Literal["average", "attention"] = "average",
 ) -> Classifier:
-    """Builds backbone, global average pooling, dropout and one dense layer.
+    """Builds backbone, pooling over all places, dropout and one dense layer.
 
     The logits are float32 under every precision policy.
 
@@ -47,6 +50,7 @@ def build_classifier(
         classes: C, the number of conditions.
         dropout: Share of the pooled features dropped in training.
         stochastic_depth: How often the last residual branch is left out in training.
+        pooling: The plain average over all places, or one that learns where to look.
 
     Raises:
         UserError: The weights cannot be had or do not fit, or the backbone has no branches that
@@ -54,14 +58,15 @@ def build_classifier(
     """
     import keras
 
+    from ajl_tf.models.layers import AttentionPooling
     from ajl_tf.models.stochastic_depth import with_stochastic_depth
 
     base = with_stochastic_depth(build_backbone(backbone, input_size, weights), stochastic_depth)
-    pooled = keras.layers.GlobalAveragePooling2D(name="pooled_features", dtype="float32")(
-        base.output
-    )
+    average = keras.layers.GlobalAveragePooling2D
+    pool = AttentionPooling if pooling == "attention" else average
+    pooled = pool(name=POOLED, dtype="float32")(base.output)
     features = keras.Model(base.input, pooled, name="features")
-    pooled_input = keras.Input(pooled.shape[1:], name="pooled_features")
+    pooled_input = keras.Input(pooled.shape[1:], name=POOLED)
     x = keras.layers.Dropout(dropout, name="dropout", dtype="float32")(pooled_input)
     logits = keras.layers.Dense(classes, name="logits", dtype="float32")(x)
     head = keras.Model(pooled_input, logits, name="head")
@@ -113,12 +118,12 @@ def load_classifier(path: Path) -> keras.Model:
 
 
 def weighted_layers(classifier: Classifier) -> list[keras.layers.Layer]:
-    """The backbone's layers with weights, from the photo to the features."""
-    return [layer for layer in classifier.features.layers if layer.weights]
+    """The backbone's layers with weights, from the photo to the features, but for the pooling."""
+    return [layer for layer in classifier.features.layers if layer.weights and layer.name != POOLED]
 
 
 def unfreeze(classifier: Classifier, depth: float | str) -> int:
-    """Makes the head trainable, and the backbone from a depth on.
+    """Makes pooling and head trainable, and the backbone from a depth on.
 
     BatchNormalization layers stay frozen whatever the depth, so that their statistics hold still:
     `trainable = False` on the layer itself is the only thing that does this within `fit`. Takes
@@ -151,6 +156,7 @@ def unfreeze(classifier: Classifier, depth: float | str) -> int:
     for number, layer in enumerate(layers):
         still = isinstance(layer, keras.layers.BatchNormalization)
         layer.trainable = number >= start and not still
+    classifier.features.get_layer(POOLED).trainable = True
     classifier.head.trainable = True
     trained: int = sum(layer.trainable for layer in layers)
     if depth and not trained:

@@ -1,4 +1,4 @@
-"""The layers that transformers need and Keras lacks.
+"""The layers that transformers and the head need and Keras lacks.
 
 A saved model that has them is loaded with `custom_objects=OWN_LAYERS`.
 """
@@ -133,7 +133,36 @@ class WindowAttention(keras.layers.Layer):
         return self.project(ops.reshape(x, (-1, windows, pixels, channels)))
 
 
-OWN_LAYERS = {layer.__name__: layer for layer in (Tokens, TokenMap, ChannelScale, WindowAttention)}
+class AttentionPooling(keras.layers.Layer):
+    """A map (N, h, w, C) as the mean over its places (N, C), weighted by what is seen there.
+
+    `softmax over places of v · tanh(U x)`, one head (Ilse et al. 2018,
+    https://arxiv.org/abs/1802.04712). `v` begins at 0, which is the plain average.
+    """
+
+    _HIDDEN = 64
+
+    def build(self, input_shape: tuple[int, ...]) -> None:
+        """Makes `U` (C, 64) and `v` (64,)."""
+        self.seen = self.add_weight((input_shape[-1], self._HIDDEN), name="seen")
+        self.wanted = self.add_weight((self._HIDDEN,), "zeros", name="wanted")
+
+    def weights_of_places(self, x: Any) -> Any:
+        """What each place counts (N, h, w); sums to one."""
+        scores = ops.matmul(ops.tanh(ops.matmul(x, self.seen)), self.wanted[:, None])[..., 0]
+        _, height, width = scores.shape
+        flat = ops.softmax(ops.reshape(scores, (-1, height * width)), axis=-1)
+        return ops.reshape(flat, (-1, height, width))
+
+    def call(self, x: Any) -> Any:
+        """Returns the weighted mean."""
+        return ops.sum(x * self.weights_of_places(x)[..., None], axis=(1, 2))
+
+
+OWN_LAYERS = {
+    layer.__name__: layer
+    for layer in (Tokens, TokenMap, ChannelScale, WindowAttention, AttentionPooling)
+}
 
 
 def relative_places(window: int) -> np.ndarray:

@@ -155,6 +155,7 @@ def _train(
         len(names),
         experiment.model.dropout,
         experiment.model.stochastic_depth,
+        experiment.model.pooling,
     )
     tones = job.manifest["skin_tone"].to_numpy()
     keys = photo_keys(job.manifest["image_id"])

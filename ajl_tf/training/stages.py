@@ -38,8 +38,9 @@ def make_stage(classifier: Classifier, rows: Rows, recipe: Recipe, phase: Phase)
     trained = unfreeze(classifier, phase.unfreeze)
     augment = recipe.augment if phase.augment else Augment()
     size = phase.input_size or recipe.input_size
-    if not trained and augment == Augment():
-        # A frozen backbone without augmentation gives a photo the same features every epoch.
+    if not classifier.features.trainable_weights and augment == Augment():
+        # Without augmentation, and with nothing to learn up to there, a photo has the same features
+        # every epoch. A pooling that learns sees to it that they are not.
         features = _features(classifier, rows, recipe, size)
         return Stage(
             classifier.head, features, None, Predictor(classifier.head, tf.identity), False
