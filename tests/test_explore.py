@@ -149,7 +149,7 @@ def hostile(tmp_path: Path) -> Path:
         name = f"photos/{number} #%.png"
         picture = rng.integers(0, 256, (8, 12, 3), np.uint8)
         Image.fromarray(picture).resize((120, 80), Image.Resampling.BICUBIC).save(tmp_path / name)
-        label = (HTML, "a\nb", "乾癬 \U0001fa7a", "=1+1")[number % 4]
+        label = (HTML, "a\nb", "乾癬 \U0001fa7a", "+1-1")[number % 4]
         rows.append([f"<b>{number}</b>", name, label])
     (tmp_path / rows[0][1]).write_text("dear diary")
     (tmp_path / rows[1][1]).write_bytes(b"")

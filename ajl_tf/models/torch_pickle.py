@@ -10,6 +10,7 @@ import io
 import math
 import pickle
 import pickletools
+import warnings
 from collections import OrderedDict
 from typing import Any, NamedTuple, NoReturn
 
@@ -55,12 +56,14 @@ def load(stream: io.BytesIO) -> Any:
         pickle.UnpicklingError: It is damaged; other exceptions are possible then.
     """
     start = stream.tell()
-    for opcode, argument, _ in pickletools.genops(stream):
-        # Python fills its memo up to the number that a file names, which could be all memory.
-        if opcode.name.endswith("PUT") and int(argument or 0) > stream.getbuffer().nbytes:
-            refuse(f"a memo of {argument} values")
-    stream.seek(start)
-    return _Unpickler(stream).load()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of odd escapes in a damaged file
+        for opcode, argument, _ in pickletools.genops(stream):
+            # Python fills its memo up to the number that a file names, which could be all memory.
+            if opcode.name.endswith("PUT") and int(argument or 0) > stream.getbuffer().nbytes:
+                refuse(f"a memo of {argument} values")
+        stream.seek(start)
+        return _Unpickler(stream).load()
 
 
 def load_tensors(stream: io.BytesIO) -> dict[str, Tensor]:

@@ -43,10 +43,11 @@ FAMILIES = {
     "dinov2_base": (42, "block2_attention_norm"),
     "swin_tiny_patch4_window7_224": (32, "stage2_block2_attention_norm"),
 }
-# Families that Keras itself builds, and one of another's code: they take long, with AJL_ZOO only.
+# With AJL_ZOO only, for they take long: families that Keras itself builds, one of another's code,
+# and two whose answers are compared with other implementations' in any case.
 SLOW = (
     *("convnext_tiny", "efficientnet_b0", "densenet121", "xception", "inception_v3"),
-    "dinov2_base",
+    *("dinov2_base", "regnet_y_400mf", "swin_tiny_patch4_window7_224"),
 )
 # Fewer and thinner layers where a family has a size; the code is that of the real ones.
 VIT = partial(vision_transformer, depth=2, width=16, heads=2)
