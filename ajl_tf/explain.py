@@ -77,7 +77,10 @@ def _parser() -> argparse.ArgumentParser:
         "photos", nargs="*", type=Path, metavar="PHOTOS", help="photo files, folders of them, CSVs"
     )
     parser.add_argument(
-        "--split", choices=("validation", "test"), help="photos of this part of the run's split"
+        "--split",
+        choices=("validation", "test"),
+        type=lambda name: "validation" if name == "val" else name,
+        help="photos of this part of the run's split; val is short for validation",
     )
     parser.add_argument("--fold", type=int, metavar="I", help="photos of this fold of the run")
     parser.add_argument(

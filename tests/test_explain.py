@@ -192,6 +192,7 @@ def test_a_photo_of_ones_own_is_explained_by_all_folds(
         (["--method", "magic"], "--method takes any of grad_cam,shap,occlusion. Received: 'magic'"),
         (["--limit", "0"], "--limit must be at least 1"),
         (["--split", "test"], "this run has folds: choose with --fold"),
+        (["--split", "val"], "this run has folds: choose with --fold"),
         (["no-such-photo.jpg"], "no-such-photo.jpg"),
         (["--masks", "nowhere"], "--masks takes a folder"),
     ],
