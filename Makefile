@@ -48,7 +48,7 @@ $(VENV)-tools/.installed:
 	@touch $@
 TOOLS := $(VENV)-tools/bin
 
-# The versions that the figures of this repository were, or could have been, made with.
+# Exact versions, so that an installation is the same tomorrow.
 lock: $(VENV)-tools/.installed
 	$(TOOLS)/uv pip compile setup.cfg --quiet --extra lite --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --output-file requirements.lock

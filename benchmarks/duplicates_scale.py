@@ -1,6 +1,6 @@
 """Time and memory of the search for duplicates among many generated photos, and what it finds.
 
-    python benchmarks/duplicates_scale.py --photos 100000 --folder /tmp/generated
+    python benchmarks/duplicates_scale.py --photos 100000 --folder data/generated
 
 One photo in a hundred is drawn and has a copy: turned, mirrored or not, cropped, stored again. As
 drawing all of them would take an hour, the others' fingerprints are put together: a picture of

@@ -20,7 +20,7 @@ from hypothesis import settings
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 # Nothing of the browser's own may reach for a network, or look like a page that does.
 BROWSER_FLAGS = (
-    "--no-sandbox",  # as root in a container there is none to be had
+    "--no-sandbox",  # Chromium refuses to run as root with one
     "--disable-gpu",
     "--disable-quic",
     "--disable-sync",
