@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import stat
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -55,15 +54,8 @@ for i in range(60):
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "small.toml").write_text(EXPERIMENT)
-    (tmp_path / "sweep.toml").write_text(ROWS)
-    script = tmp_path / "stand_in.py"
-    script.write_text(f"#!{sys.executable}\n{STAND_IN}")
-    script.chmod(script.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setattr(sys, "executable", str(script))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def folder(sweep_folder: Callable[[str, str, str], Path]) -> Path:
+    return sweep_folder(EXPERIMENT, ROWS, STAND_IN)
 
 
 def tune(folder: Path) -> int:

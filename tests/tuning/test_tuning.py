@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import stat
-import sys
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -68,15 +67,8 @@ rows += [f"t{i},a,c,test" for i in range(20)]
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "small.toml").write_text(EXPERIMENT)
-    (tmp_path / "sweep.toml").write_text(GRID)
-    script = tmp_path / "stand_in.py"
-    script.write_text(f"#!{sys.executable}\n{textwrap.dedent(STAND_IN)}")
-    script.chmod(script.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setattr(sys, "executable", str(script))
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def folder(sweep_folder: Callable[[str, str, str], Path]) -> Path:
+    return sweep_folder(EXPERIMENT, GRID, textwrap.dedent(STAND_IN))
 
 
 def tune(folder: Path, *options: str) -> int:
