@@ -13,8 +13,6 @@ from ajl_tf.process import import_tensorflow
 from ajl_tf.train_options import check_alone, check_options, command, parser
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ajl_tf.config import Experiment
     from ajl_tf.training.members import Job
     from ajl_tf.training.resuming import Task
@@ -41,16 +39,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_options(arguments, experiment)
     import_tensorflow()
     from ajl_tf.runs import DROPPED, create_run, record_manifest
+    from ajl_tf.training.preparing import prepare_job, tell_leaks
     from ajl_tf.training.resuming import held, record_job
 
-    job = _prepare(experiment, arguments)
+    job = prepare_job(experiment, arguments.data, arguments.splits, arguments.cache)
     run = create_run(experiment, arguments.runs, command(arguments))
     with held(run, experiment.training.batch_size):
         gone = record_manifest(run, job.manifest)
         print(f"run: {run}")
         if gone:
             print(f"{gone:,} photos are dropped: they train nothing, see {run / DROPPED}")
-        _tell_leaks(run, job.manifest)
+        tell_leaks(run, job.manifest)
         task = _task(arguments)
         record_job(run, job, task)
         return _go_on(run, job, task)
@@ -143,52 +142,6 @@ def _experiment(arguments: argparse.Namespace) -> Experiment:
     return experiment
 
 
-def _prepare(experiment: Experiment, arguments: argparse.Namespace) -> Job:
-    """Reads everything that can be wrong before anything is trained or written but the split."""
-    from ajl_tf.dataset.canvases import load_canvases
-    from ajl_tf.dataset.drops import mark_dropped
-    from ajl_tf.dataset.manifest import labelled, read_manifest
-    from ajl_tf.dataset.splits import load_or_make_split
-    from ajl_tf.inspection.grouping import group_duplicates
-    from ajl_tf.runs import manifest_hash
-    from ajl_tf.training.members import Job, check_split
-
-    manifest = group_duplicates(read_manifest(arguments.data or [Path("data")]), arguments.cache)
-    manifest = labelled(manifest)
-    scheme = experiment.split.scheme
-    name = f"{experiment.split.name}_{scheme.replace('/', '-').replace(' ', '-')}"
-    split = load_or_make_split(arguments.splits, name, manifest, scheme, experiment.split.seed)
-    manifest = manifest.drop(columns=["split", "fold"], errors="ignore").merge(split, on="image_id")
-    manifest = mark_dropped(manifest, experiment.data.drop, experiment.data.drop_qc)
-    check_split(manifest)
-    canvases = load_canvases(
-        manifest["path"].tolist(),
-        experiment.canvas,
-        experiment.data.fit,
-        cache=arguments.cache,
-        memory_limit_mb=experiment.data.memory_limit_mb,
-    )
-    return Job(experiment, manifest, canvases, manifest_hash(manifest))
-
-
-def _tell_leaks(run: Path, manifest: pd.DataFrame) -> None:
-    """Says and records which copies a split that was not drawn here puts on two sides."""
-    from ajl_tf.files import write_text
-    from ajl_tf.inspection.leaks import find_leaks, leak_statement
-    from ajl_tf.runs import LEAKS
-
-    leaks = find_leaks(manifest)
-    if leaks.empty:
-        return
-    write_text(run / LEAKS, leaks.to_csv(index=False))
-    print(
-        f"warning: the split leaks. {leak_statement(leaks, manifest)} A network knows copies of "
-        "what it trained on, so that its scores flatter; the report gives them without such photos "
-        f"too. See {run / LEAKS}, or set another split.name to draw a split without leaks.",
-        file=sys.stderr,
-    )
-
-
 def _merge(arguments: argparse.Namespace) -> int:
     fold_flags = (arguments.folds, arguments.fold)
     if arguments.experiment or arguments.set or arguments.name or fold_flags != (None, None):
@@ -202,9 +155,12 @@ def _merge(arguments: argparse.Namespace) -> int:
     check_options(arguments, experiment)
     import_tensorflow()
     from ajl_tf.training.merging import merge_runs
+    from ajl_tf.training.preparing import prepare_job
     from ajl_tf.training.resuming import held, record_job
 
-    job = _prepare(experiment, arguments) if arguments.refit else None
+    job = None
+    if arguments.refit:
+        job = prepare_job(experiment, arguments.data, arguments.splits, arguments.cache)
     run, experiment, folders = merge_runs(
         arguments.merge, arguments.runs, job.data_hash if job else None
     )
