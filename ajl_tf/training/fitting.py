@@ -15,6 +15,7 @@ from ajl_tf.models.classifier import Classifier, at_size, unfreeze
 from ajl_tf.runs import HISTORY
 from ajl_tf.training.balance import class_weights, sampling_weights, strengths
 from ajl_tf.training.callbacks import BestWeights, EpochLog, Validation, watchers
+from ajl_tf.training.devices import is_shared
 from ajl_tf.training.keeping import Keeper
 from ajl_tf.training.mitigation import RobustLoss, ToneAdversary, check_tones, tone_groups
 from ajl_tf.training.optimizers import depth_rates, make_optimizer
@@ -144,7 +145,7 @@ def _fit_phase(
         optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     trainer.compile(
         optimizer,
-        make_loss(recipe.loss, None if robust else "sum_over_batch_size"),
+        make_loss(recipe.loss, None if robust or is_shared() else "sum_over_batch_size"),
         # fit would choose XLA by itself, many times slower on a CPU and unable to compile the warp.
         jit_compile=False,
     )

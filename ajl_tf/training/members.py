@@ -20,9 +20,10 @@ from ajl_tf.dataset.drops import dropped
 from ajl_tf.dataset.splits import inner_split
 from ajl_tf.errors import UserError, listed
 from ajl_tf.files import atomic_path
-from ajl_tf.models.classifier import build_classifier
+from ajl_tf.models.classifier import Classifier, build_classifier
 from ajl_tf.runs import HISTORY, MODEL, PREDICTIONS, RESULT, read_json, write_json
 from ajl_tf.training.checkpoint import forget_checkpoint
+from ajl_tf.training.devices import strategy
 from ajl_tf.training.fitting import Recipe, Rows, fit
 from ajl_tf.training.keyed import photo_keys
 from ajl_tf.training.predicting import image_predictor
@@ -148,15 +149,9 @@ def _train(
     keras.backend.clear_session()
     keras.utils.set_random_seed(experiment.seed)
     keras.config.set_dtype_policy(experiment.training.precision)
-    classifier = build_classifier(
-        experiment.model.backbone,
-        experiment.model.weights,
-        experiment.input_size,
-        len(names),
-        experiment.model.dropout,
-        experiment.model.stochastic_depth,
-        experiment.model.pooling,
-    )
+    devices = strategy(experiment.mitigation)
+    with devices.scope():
+        classifier = _build(experiment, len(names))
     tones = job.manifest["skin_tone"].to_numpy()
     keys = photo_keys(job.manifest["image_id"])
     tree = read_tree(job.manifest).get(experiment.loss.hierarchy_level)
@@ -172,7 +167,8 @@ def _train(
         experiment.training,
         experiment.mitigation,
     )
-    kept = fit(classifier, rows, recipe, folder, epochs=epochs)
+    with devices.scope():
+        kept = fit(classifier, rows, recipe, folder, epochs=epochs)
     adjust_logits(classifier.head, labels[train], experiment.loss.logit_adjustment)
     with atomic_path(folder / MODEL) as temporary:
         classifier.model.save(temporary)
@@ -194,6 +190,19 @@ def _train(
         },
     )
     forget_checkpoint(folder)
+
+
+def _build(experiment: Experiment, classes: int) -> Classifier:
+    model = experiment.model
+    return build_classifier(
+        model.backbone,
+        model.weights,
+        experiment.input_size,
+        classes,
+        model.dropout,
+        model.stochastic_depth,
+        model.pooling,
+    )
 
 
 def _seconds(history: Path) -> float:

@@ -11,6 +11,7 @@ from keras import ops
 
 from ajl_tf.config import Augment, Loss
 from ajl_tf.training import augment as augmentation
+from ajl_tf.training.devices import batch_mean, is_shared
 from ajl_tf.training.folding import folded
 from ajl_tf.training.mitigation import RobustLoss, ToneAdversary
 
@@ -43,7 +44,7 @@ class Trainer(keras.Model):
             size: Side of the classifier's input in pixels.
             class_weights: float32 `(C,)`, or None. A blended label weighs as the blend.
             xla: Compile the network with XLA. Only the network: the warp has no XLA kernel.
-            robust: Weighs tone groups; needs a loss without reduction.
+            robust: Weighs tone groups; needs a loss without reduction, as several devices do.
             adversary: Makes the features forget the tone.
         """
         # float32 whatever the policy: a half-precision warp would be off by whole pixels.
@@ -54,6 +55,9 @@ class Trainer(keras.Model):
         self.class_weights = class_weights
         self.robust, self.adversary = robust, adversary
         self._forward = _quick(model, xla)
+        # Takes the place of Keras' figure of the same name, for which all devices have equally
+        # many photos.
+        self.shown_loss = keras.metrics.Mean("loss") if is_shared() else None
 
     @property
     def states(self) -> list[Any]:
@@ -85,12 +89,14 @@ class Trainer(keras.Model):
         if self.class_weights is not None:
             sample_weight = ops.matmul(y, ops.convert_to_tensor(self.class_weights)[:, None])[:, 0]
         logits = y_pred if self.adversary is None else y_pred[0]
-        if self.robust is None:
+        if self.loss.reduction:
             loss = super().compute_loss(x, y, logits, sample_weight, training)
         else:
             losses = self.loss(y, logits)
             losses = losses if sample_weight is None else losses * sample_weight
-            loss = self.robust(losses, groups)
+            loss = self.robust(losses, groups) if self.robust else batch_mean(losses)
+            if self.shown_loss:
+                self.shown_loss.update_state(losses)
         return loss if self.adversary is None else loss + self.adversary(y_pred[1], groups)
 
 

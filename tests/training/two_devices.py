@@ -1,0 +1,78 @@
+"""Trains a tiny network on one device and on two, in a process of its own, and compares."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+processor = tf.config.list_physical_devices("CPU")[0]
+halves = [tf.config.LogicalDeviceConfiguration()] * 2
+tf.config.set_logical_device_configuration(processor, halves)
+
+import keras  # noqa: E402  (devices are divided before anything runs on them)
+
+from ajl_tf.config import Augment, Balance, Loss, Mitigation, Phase, Training  # noqa: E402
+from ajl_tf.models.classifier import build_classifier  # noqa: E402
+from ajl_tf.models.zoo import BACKBONES  # noqa: E402
+from ajl_tf.training import devices, fitting  # noqa: E402
+from ajl_tf.training.recipe import Recipe, Rows  # noqa: E402
+from tests.conftest import add_tiny_backbone  # noqa: E402
+
+N, CLASSES = 13, 3  # in batches of 6: in the last one the second device has no photo
+
+
+def rows() -> Rows:
+    rng = np.random.default_rng(0)
+    labels = np.arange(N) % CLASSES
+    canvases = rng.integers(0, 256, (N, 36, 36, 3)).astype(np.uint8)
+    one_hot = np.eye(CLASSES, dtype=np.float32)[labels]
+    tones, keys = np.arange(N) % 6 + 1, np.arange(N, dtype=np.uint64)
+    order = np.arange(N)
+    return Rows(canvases, keys, labels, one_hot, tones, ("a", "b", "c"), order, order[:0])
+
+
+def train(folder: Path) -> tuple[list[np.ndarray], list[float], int]:
+    """The weights, the losses of the epochs and the number of devices."""
+    folder.mkdir()
+    keras.utils.set_random_seed(0)
+    frozen = Phase(name="frozen", epochs=2, unfreeze=0.0, augment=False, learning_rate=1e-2)
+    unfrozen = Phase(name="unfrozen", epochs=2, unfreeze=1.0, learning_rate=1e-3)
+    recipe = Recipe(
+        5,
+        32,
+        (frozen, unfrozen),
+        Loss(label_smoothing=0.1),
+        Balance(class_weights="inverse"),
+        Augment(horizontal_flip=True, zoom=(0.7, 1.0)),
+        Training(batch_size=6, keep="last", ema=0.9),
+    )
+    strategy = devices.strategy(Mitigation())
+    with strategy.scope():
+        classifier = build_classifier("tiny", "none", 32, CLASSES, dropout=0.0)
+        fitting.fit(classifier, rows(), recipe, folder, announce=False)
+    lines = (folder / "history.jsonl").read_text().splitlines()
+    weights = [variable.numpy() for variable in classifier.model.variables]
+    return weights, [json.loads(line)["loss"] for line in lines], strategy.num_replicas_in_sync
+
+
+if __name__ == "__main__":
+    add_tiny_backbone(BACKBONES.__setitem__)
+    place = Path(sys.argv[1])
+    one, one_losses, one_count = train(place / "one")
+    devices.gpus = lambda: ("CPU:0", "CPU:1")
+    two, two_losses, two_count = train(place / "two")
+    largest = max(float(np.abs(a - b).max()) for a, b in zip(one, two, strict=True))
+    print(
+        json.dumps(
+            {
+                "devices": [one_count, two_count],
+                "losses": [one_losses, two_losses],
+                "largest": largest,
+                "mitigated": devices.strategy(Mitigation(group_dro=0.01)).num_replicas_in_sync,
+            }
+        )
+    )
