@@ -26,14 +26,15 @@ if TYPE_CHECKING:
 
     from ajl_tf.explanation.explaining import Subject
 
-METHODS = ("grad_cam", "shap", "occlusion")
+ANY_NETWORK = ("grad_cam", "shap", "occlusion")
+ATTENTION = "attention"  # the method, and the pooling that it is of
+METHODS = (*ANY_NETWORK, ATTENTION)
 EXAMPLES = 12  # photos of which the tone audit draws what it did
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the verb."""
     options = _parser().parse_args(argv)
-    methods = _methods(options.method, options.tone_audit or options.tone_probe)
     if options.limit is not None and options.limit < 1:
         raise UserError(f"--limit must be at least 1. Received: {options.limit}")
     out: Path = options.out or options.run / "explained"
@@ -44,6 +45,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     check_folder(out)
     run, experiment = open_run(options.run)
+    methods = _methods(
+        options.method, options.tone_audit or options.tone_probe, experiment.model.pooling
+    )
     if "shap" in methods:
         from ajl_tf.explanation.methods import load_shap
 
@@ -91,7 +95,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--method",
         metavar="NAMES",
-        help=f"any of {','.join(METHODS)} (default: all; none with a --tone- option). shap needs "
+        help=f"any of {','.join(METHODS)} (default: all that the network has; none with a --tone- "
+        'option). attention is of model.pooling = "attention"; shap needs '
         'pip install "ajl_tf[explain]"',
     )
     parser.add_argument("--limit", type=int, metavar="N", help="at most so many photos")
@@ -125,13 +130,19 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _methods(text: str | None, tone: bool) -> tuple[str, ...]:
+def _methods(text: str | None, tone: bool, pooling: str) -> tuple[str, ...]:
+    has_attention = pooling == ATTENTION
     if text is None:
-        return () if tone else METHODS
+        return () if tone else METHODS if has_attention else ANY_NETWORK
     names = tuple(dict.fromkeys(name.strip() for name in text.split(",")))
-    unknown = [name for name in names if name not in METHODS]
-    if unknown:
+    if set(names) - set(METHODS):
         raise UserError(f"--method takes any of {','.join(METHODS)}. Received: {text!r}")
+    if ATTENTION in names and not has_attention:
+        raise UserError(
+            "--method attention shows what the pooling learned to look at, and this run has "
+            f"model.pooling = {pooling!r}, which weighs all places alike. Leave it out, or train "
+            "with --set model.pooling=attention."
+        )
     return names
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from PIL import Image
 from ajl_tf import explain
 from ajl_tf.assessment.predictions import make_predictions, write_predictions
 from ajl_tf.config_file import parse_experiment
-from ajl_tf.dataset.images import to_input
+from ajl_tf.dataset.images import decode, fit, to_input
 from ajl_tf.dataset.manifest import labelled, read_manifest
 from ajl_tf.errors import run_verb
+from ajl_tf.explanation import methods
+from ajl_tf.models.classifier import build_classifier
 from ajl_tf.runs import create_run, write_json
 
 NAMES = ["drawn-ring", "drawn-spot-ragged", "drawn-star"]
@@ -34,28 +37,55 @@ def run(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Path:
     """A run of two folds on 30 drawn photos; fold 1's network has fold 0's logits reversed."""
+    first = tiny_classifiers[0].model
+    second = keras.models.clone_model(first)
+    *weights, kernel, bias = first.get_weights()
+    second.set_weights([*weights, kernel[:, ::-1], bias[::-1]])
+    model = {"backbone": tiny_backbone, "weights": "none", "input_size": 32}
+    return made_run(drawn_set, tmp_path_factory.mktemp("explained"), model, (first, second))
+
+
+@pytest.fixture(scope="module")
+def attentive(
+    drawn_set: Path, tiny_backbone: str, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, list[keras.Model]]:
+    """A run of two folds whose networks pool by attention, and the networks; nothing is learned."""
+    keras.utils.set_random_seed(0)
+    rng = np.random.default_rng(3)
+    networks = []
+    for _ in range(2):
+        network = build_classifier(tiny_backbone, "none", 32, 3, 0.0, pooling="attention").model
+        pool = network.get_layer("pooled_features")
+        pool.set_weights([rng.normal(0, 2, weight.shape) for weight in pool.weights])
+        networks.append(network)
+    model = {"backbone": tiny_backbone, "weights": "none", "input_size": 32}
+    model["pooling"] = "attention"
+    folder = tmp_path_factory.mktemp("attentive")
+    return made_run(drawn_set, folder, model, networks), networks
+
+
+def made_run(
+    drawn_set: Path, folder: Path, model: dict[str, Any], networks: Sequence[keras.Model]
+) -> Path:
+    """A run with one network a fold."""
     from ajl_tf.dataset.canvases import load_canvases
 
     values = {
         "name": "tiny",
         "data": {"canvas": 48},
-        "model": {"backbone": tiny_backbone, "weights": "none", "input_size": 32},
+        "model": model,
         "phases": [{"name": "all", "epochs": 1}],
     }
     experiment = parse_experiment(values, "the test")
-    folder = create_run(experiment, tmp_path_factory.mktemp("explained") / "runs", ["the test"])
+    folder = create_run(experiment, folder / "runs", ["the test"])
     rows = labelled(read_manifest([drawn_set])).head(PHOTOS)
     rows = rows.assign(label=np.resize(NAMES, PHOTOS), fold=np.arange(PHOTOS) % 2)
     rows.to_csv(folder / "manifest.csv", index=False)
-    first = tiny_classifiers[0].model
-    second = keras.models.clone_model(first)
-    *weights, kernel, bias = first.get_weights()
-    second.set_weights([*weights, kernel[:, ::-1], bias[::-1]])
     canvases = load_canvases(
         rows["path"].tolist(), 48, "cover", cache=folder, memory_limit_mb=64, announce=False
     )
     tables = []
-    for fold, network in enumerate((first, second)):
+    for fold, network in enumerate(networks):
         part, chosen = folder / f"fold_{fold}", rows["fold"].to_numpy() == fold
         part.mkdir()
         network.save(part / "model.keras")
@@ -173,6 +203,57 @@ def test_mistakes_only_and_files_made_again(run: Path, tmp_path: Path) -> None:
     assert (tmp_path / "out" / "mine.txt").read_text() == "kept"
 
 
+def test_attention_is_the_softmax_over_places_by_hand_and_is_scored_on_masks(
+    attentive: tuple[Path, list[keras.Model]], drawn_set: Path, tmp_path: Path
+) -> None:
+    run, networks = attentive
+    options = ["--method", "attention", "--limit", "5", "--masks", str(drawn_set / "masks")]
+    printed = explained(run, *options, "--out", str(tmp_path / "out"))
+    assert printed.count("    attention ") == 2  # deletion, insertion
+    assert printed.count("\n  attention ") == 1  # on the lesion
+    found = numbers(tmp_path / "out")
+    inside = found["summary"]["attention"]["inside_mask"]["overall"]
+    assert (inside["n"], inside["empty"]) == (5, 0)
+    manifest = pd.read_csv(run / "manifest.csv").set_index("image_id")
+    shares = []
+    for photo in found["photos"]:
+        network = networks[manifest["fold"][photo["image_id"]]]
+        pool = network.get_layer("pooled_features")
+        seen, wanted = pool.get_weights()
+        image = seen_by_network(Path(manifest["path"][photo["image_id"]]))
+        features = keras.Model(network.input, pool.input)(image).numpy()[0].astype(np.float64)
+        counts = np.exp(np.tanh(features @ seen) @ wanted)
+        whole = Image.fromarray((counts / counts.sum()).astype(np.float32)).resize(
+            (32, 32), Image.Resampling.BILINEAR
+        )
+        mask = seen_by_network(drawn_set / "masks" / f"{photo['image_id']}.png")
+        lesion = mask[0].mean(axis=-1) > 127.5
+        attribution = np.asarray(whole)
+        assert np.ptp(attribution) > 0.02
+        expected = attribution[lesion].sum() / attribution.sum()
+        own = photo["methods"]["attention"]
+        assert own["inside_mask"] == pytest.approx(expected, abs=1e-3)
+        assert own["sum"] == pytest.approx(attribution.sum(), rel=1e-3)
+        shares.append(own["inside_mask"])
+    assert inside["share"]["value"] == pytest.approx(np.mean(shares), abs=1e-5)
+
+
+def seen_by_network(path: Path) -> np.ndarray:
+    """A photo or mask as the network's input `(1, 32, 32, 3)`."""
+    canvas = fit(decode(path.read_bytes()), 48, "cover")
+    return np.asarray(to_input(canvas[None], 32))
+
+
+def test_without_a_method_named_attention_is_shown_where_there_is_one(
+    attentive: tuple[Path, list[keras.Model]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for slow in ("shap", "occlusion"):
+        monkeypatch.setitem(methods.METHODS, slow, methods.grad_cam)
+    monkeypatch.setattr(methods, "load_shap", lambda: None)
+    explained(attentive[0], "--limit", "1", "--out", str(tmp_path / "out"))
+    assert numbers(tmp_path / "out")["methods"] == ["grad_cam", "shap", "occlusion", "attention"]
+
+
 def test_a_photo_of_ones_own_is_explained_by_all_folds(
     run: Path, drawn_set: Path, tmp_path: Path
 ) -> None:
@@ -189,7 +270,8 @@ def test_a_photo_of_ones_own_is_explained_by_all_folds(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--method", "magic"], "--method takes any of grad_cam,shap,occlusion. Received: 'magic'"),
+        (["--method", "magic"], "grad_cam,shap,occlusion,attention. Received: 'magic'"),
+        (["--method", "attention"], "this run has model.pooling = 'average'"),
         (["--limit", "0"], "--limit must be at least 1"),
         (["--split", "test"], "this run has folds: choose with --fold"),
         (["--split", "val"], "this run has folds: choose with --fold"),

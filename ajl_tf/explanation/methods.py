@@ -1,4 +1,4 @@
-"""Three answers to where a network looks: Grad-CAM, SHAP, occlusion.
+"""Answers to where a network looks: Grad-CAM, SHAP, occlusion, and attention where it has one.
 
 Each takes a network, photos and the class to be explained of each, and returns maps `(N, S, S)`:
 positive where the photo speaks for the class, negative where it speaks against it.
@@ -13,6 +13,10 @@ positive where the photo speaks for the class, negative where it speaks against 
   the probability of the photo less that of the blurred photo.
 - **occlusion** (Zeiler and Fergus 2014, arXiv:1311.2901): how far the probability falls where a
   window is blurred, averaged over the windows that cover a pixel.
+- **attention** (Ilse et al. 2018, arXiv:1802.04712): what each place of the feature map counts in
+  the pooling that learned where to look, whatever the class. It is never negative and sums to one
+  over the places: a network that has learned nothing here counts all the same. It says which places
+  reach the head, not what the head makes of them.
 
 Why occlusion is our own: Xplique 2.0.2, the maintained library of such methods for TensorFlow,
 cannot be installed beside TensorFlow 2.21 (it asks for at most 2.20); tf-explain has not been
@@ -43,6 +47,11 @@ def grad_cam(network: Network, images: Images, labels: np.ndarray) -> Maps:
     """What is positive of each place's part of the logit, enlarged to the photo."""
     evidence = enlarged(network.evidence(images, labels), images.shape[1])
     return np.asarray(np.maximum(evidence, 0))
+
+
+def attention(network: Network, images: Images, labels: np.ndarray) -> Maps:
+    """What each place counts in the pooling, enlarged to the photo; `labels` change nothing."""
+    return enlarged(network.attention(images), images.shape[1])
 
 
 def occlusion(network: Network, images: Images, labels: np.ndarray) -> Maps:
@@ -97,7 +106,12 @@ def load_shap() -> ModuleType:
     return module
 
 
-METHODS: dict[str, Method] = {"grad_cam": grad_cam, "shap": shap, "occlusion": occlusion}
+METHODS: dict[str, Method] = {
+    "grad_cam": grad_cam,
+    "shap": shap,
+    "occlusion": occlusion,
+    "attention": attention,
+}
 
 
 def _windows(size: int) -> np.ndarray:

@@ -32,6 +32,7 @@ class Network:
         labels = tf.TensorSpec((None,), tf.int64)
         self._answer = tf.function(self._mean_probabilities, [photos], autograph=False)
         self._evidence = tf.function(self._mean_evidence, [photos, labels], autograph=False)
+        self._weights = tf.function(self._mean_weights, [photos], autograph=False)
 
     def probabilities(self, images: Images) -> np.ndarray:
         """float32 `(N, C)`; batches are cut here, N may be large."""
@@ -57,6 +58,13 @@ class Network:
         """
         return _batched(lambda rows: self._evidence(images[rows], labels[rows]), len(images))
 
+    def attention(self, images: Images) -> Maps:
+        """What each place of the feature map counts in the pooling, `(N, h, w)`; sums to one.
+
+        For networks with `models.layers.AttentionPooling`.
+        """
+        return _batched(lambda rows: self._weights(images[rows]), len(images))
+
     def _mean_probabilities(self, images: tf.Tensor) -> tf.Tensor:
         each = [
             tf.nn.softmax(head(pool(extractor(images, training=False))), axis=-1)
@@ -66,6 +74,12 @@ class Network:
 
     def _mean_evidence(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         each = [_class_evidence(part, images, labels) for part in self._parts]
+        return tf.add_n(each) / len(each)
+
+    def _mean_weights(self, images: tf.Tensor) -> tf.Tensor:
+        maps = [tf.cast(e(images, training=False), tf.float32) for e, _, _ in self._parts]
+        pools = [pool for _, pool, _ in self._parts]
+        each = [pool.weights_of_places(x) for pool, x in zip(pools, maps, strict=True)]
         return tf.add_n(each) / len(each)
 
 

@@ -24,6 +24,8 @@ from ajl_tf.explanation.tone_probe import probe, summarise_probe
 from ajl_tf.files import atomic_path
 from ajl_tf.progress import ProgressLine
 
+_TITLES = {"attention": "attention, whatever the condition"}  # of a panel, if not the method's name
+
 
 def explain_all(
     run: Path, input_size: int, subject: Subject, methods: Sequence[str], overlays: Path
@@ -122,7 +124,10 @@ def audit_all(
 def _draw(explained: Explained, overlays: Path) -> None:
     record = explained.record
     pictures = [("photo", explained.image)]
-    pictures += [(name, heat(explained.image, each)) for name, each in explained.maps.items()]
+    pictures += [
+        (_TITLES.get(name, name), heat(explained.image, each))
+        for name, each in explained.maps.items()
+    ]
     trained = {True: "which TRAINED ON IT", False: "which held it out", None: "unknown to the run"}
     heading = [
         f"label {record['label'] or 'unknown'}, predicted {record['predicted']} "
