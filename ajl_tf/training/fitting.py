@@ -20,6 +20,7 @@ from ajl_tf.training.keeping import Keeper
 from ajl_tf.training.mitigation import RobustLoss, ToneAdversary, check_tones, tone_groups
 from ajl_tf.training.optimizers import depth_rates, make_optimizer
 from ajl_tf.training.plan import EpochPlan
+from ajl_tf.training.probe import RateProbe
 from ajl_tf.training.recipe import Recipe, Rows
 from ajl_tf.training.stages import make_stage
 from ajl_tf.training.stopping import Stopped, Stops
@@ -37,6 +38,7 @@ def fit(
     *,
     epochs: Sequence[int] | None = None,
     announce: bool = True,
+    probe: RateProbe | None = None,
 ) -> list[int]:
     """Runs all phases and leaves the kept weights in the classifier.
 
@@ -51,6 +53,7 @@ def fit(
         folder: An existing folder of this training alone.
         epochs: Of each phase, where other trainings fixed them; its schedule stays as it is.
         announce: Whether to show progress.
+        probe: Takes the last phase over, which validates nothing, and ends it with `Ended`.
 
     Returns:
         The epochs of each phase that made the kept weights.
@@ -73,9 +76,11 @@ def fit(
         if number < len(keeper.took):
             continue
         start = sum(keeper.took)
-        span = range(start, start + (phase.epochs if epochs is None else epochs[number]))
+        last = probe if phase is recipe.phases[-1] else None
+        length = phase.epochs if epochs is None else epochs[number]
+        span = range(start, start + (last.batches if last else length))
         keeper.phase_done(
-            _fit_phase(classifier, rows, recipe, phase, span, keeper, announce) if span else 0
+            _fit_phase(classifier, rows, recipe, phase, span, keeper, announce, last) if span else 0
         )
     if not best:
         return keeper.took
@@ -94,6 +99,7 @@ def _fit_phase(
     epochs: range,
     keeper: Keeper,
     announce: bool,
+    probe: RateProbe | None = None,
 ) -> int:
     """Runs one phase, or the rest of it, and returns how many epochs it took."""
     stage = make_stage(classifier, rows, recipe, phase)
@@ -158,12 +164,12 @@ def _fit_phase(
             return stage.predictor(stage.source, rows.validation, batch_size)
 
     validation = None
-    if len(rows.validation):
+    if len(rows.validation) and not probe:
         own = rows.validation
         validation = Validation(predict, rows.labels[own], rows.tones[own], keeper.best)
     board, log = keeper.folder / "tensorboard", keeper.folder / HISTORY
     keeper.counters = [
-        EpochLog(log, phase.name, len(rows.train), batch_size, announce),
+        EpochLog(log, phase.name, len(rows.train), batch_size, announce and not probe),
         *(watchers(phase) if validation else []),
     ]
     keeper.states = trainer.states
@@ -176,6 +182,7 @@ def _fit_phase(
                 epochs=left.stop,
                 steps_per_epoch=steps,
                 callbacks=[
+                    *([probe] if probe else []),
                     *([validation] if validation else []),
                     *([robust.callback()] if robust else []),
                     *keeper.counters,

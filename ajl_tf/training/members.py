@@ -27,6 +27,7 @@ from ajl_tf.training.devices import strategy
 from ajl_tf.training.fitting import Recipe, Rows, fit
 from ajl_tf.training.keyed import photo_keys
 from ajl_tf.training.predicting import image_predictor
+from ajl_tf.training.probe import RateProbe
 from ajl_tf.training.targets import adjust_logits, soft_targets
 
 REFIT = "refit"
@@ -41,12 +42,14 @@ class Job:
         manifest: Labelled rows with `split` or `fold`, and perhaps `drop_reason`.
         canvases: uint8 `(N, C, C, 3)`, in the manifest's order.
         data_hash: Of the manifest, see `runs.manifest_hash`.
+        probe: Of a range test, see `fitting.fit`; None: of a training.
     """
 
     experiment: Experiment
     manifest: pd.DataFrame
     canvases: np.ndarray
     data_hash: str
+    probe: RateProbe | None = None
 
     @property
     def class_names(self) -> tuple[str, ...]:
@@ -168,7 +171,7 @@ def _train(
         experiment.mitigation,
     )
     with devices.scope():
-        kept = fit(classifier, rows, recipe, folder, epochs=epochs)
+        kept = fit(classifier, rows, recipe, folder, epochs=epochs, probe=job.probe)
     adjust_logits(classifier.head, labels[train], experiment.loss.logit_adjustment)
     with atomic_path(folder / MODEL) as temporary:
         classifier.model.save(temporary)
