@@ -19,6 +19,7 @@ from markupsafe import Markup, escape
 from ajl_tf.files import write_text
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 INK, MUTED = "#1b2431", "#55606f"
@@ -58,6 +59,15 @@ def new_figure(width: float = 4.0, height: float = 2.8) -> Iterator[Figure]:
 
     with mpl.rc_context(_STYLE):
         yield Figure(figsize=(width, height), layout="constrained")
+
+
+def log_scale(axes: Axes) -> None:
+    """Makes an x axis logarithmic, its labels plain: Matplotlib's own are mathematics."""
+    from matplotlib.ticker import LogFormatter
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(LogFormatter())
+    axes.xaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False))
 
 
 def save_figure(

@@ -12,6 +12,8 @@ from typing import Any
 import keras
 import numpy as np
 
+from ajl_tf.progress import ProgressLine
+
 MEMORY = 10  # updates that the smoothed loss looks back on; before them it says nothing
 _DIVERGED = 4.0  # times the lowest smoothed loss
 
@@ -43,6 +45,10 @@ class RateProbe(keras.callbacks.Callback):
         """How many it takes at most."""
         return len(self.rates) * self.accumulate
 
+    def on_train_begin(self, logs: dict[str, Any] | None = None) -> None:
+        """Starts the clock."""
+        self._line = ProgressLine(len(self.rates), "growing rate", "updates")
+
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         """Sets the rate, and has Keras forget the losses before, whose mean it would tell."""
         self.model.reset_metrics()
@@ -56,8 +62,11 @@ class RateProbe(keras.callbacks.Callback):
             return
         self.losses.append(float(np.mean(self._parts)))
         self._parts = []
-        if self.has_diverged or len(self.losses) == len(self.rates):
+        done, state = len(self.losses), f"loss {self.losses[-1]:.3f}"
+        if self.has_diverged or done == len(self.rates):
+            self._line.close(done, state)
             raise Ended
+        self._line.update(done, state)
 
     @property
     def has_diverged(self) -> bool:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from ajl_tf.config_file import load_experiment, to_toml
 from ajl_tf.files import write_text
-from ajl_tf.pages.figures import MUTED, SERIES, new_figure, save_figure
+from ajl_tf.pages.figures import MUTED, SERIES, log_scale, new_figure, save_figure
 from ajl_tf.tuning.study import REASON, values_of
 from ajl_tf.tuning.sweep import ROW, SEED, Span, Sweep, as_toml
 
@@ -121,7 +121,7 @@ def _draw_key(axes: Axes, values: pd.Series, scores: pd.Series, span: object) ->
     if isinstance(span, Span):
         axes.plot(values.astype(float), scores, "o", color=SERIES[0], markersize=4)
         if span.log:
-            axes.set_xscale("log")
+            log_scale(axes)
         return
     names: Sequence[str] = list(dict.fromkeys(values.sort_index()))
     place = values.map({name: number for number, name in enumerate(names)})

@@ -14,7 +14,7 @@ import pandas as pd
 from ajl_tf.config import Experiment, Phase
 from ajl_tf.errors import UserError
 from ajl_tf.files import write_text
-from ajl_tf.pages.figures import INK, MUTED, SERIES, new_figure, save_figure
+from ajl_tf.pages.figures import INK, MUTED, SERIES, log_scale, new_figure, save_figure
 from ajl_tf.runs import write_json
 from ajl_tf.training.members import Job, train_fold, train_holdout
 from ajl_tf.training.probe import MEMORY, Ended, RateProbe, smoothed
@@ -162,7 +162,7 @@ def _draw(name: str, table: pd.DataFrame, found: Found, path: Path) -> None:
         for rate, colour, words in marks:
             if rate is not None:
                 axes.axvline(rate, color=colour, linewidth=1, linestyle="--", label=words)
-        axes.set_xscale("log")
+        log_scale(axes)
         top = shown["smoothed_loss"].iloc[0] if len(shown) else math.nan
         if np.isfinite(top):  # what diverged must not press all else flat
             lowest = float(shown["smoothed_loss"].min())

@@ -6,7 +6,9 @@ import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
-from ajl_tf.pages.figures import INK, SERIES, new_figure, save_figure
+import pytest
+
+from ajl_tf.pages.figures import INK, SERIES, log_scale, new_figure, save_figure
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -60,3 +62,24 @@ def test_the_same_figure_is_the_same_file(tmp_path: Path) -> None:
     draw(tmp_path / "a" / "it.svg")
     draw(tmp_path / "b" / "it.svg")
     assert (tmp_path / "a" / "it.svg").read_bytes() == (tmp_path / "b" / "it.svg").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("ends", "label"),
+    [
+        ((1e-6, 1.0), ">1e\N{MINUS SIGN}04<"),
+        ((2e-4, 6e-4), ">3e\N{MINUS SIGN}04<"),
+        ((1.0, 500.0), ">100<"),
+    ],
+)
+def test_a_logarithmic_axis_has_plain_labels(
+    tmp_path: Path, ends: tuple[float, float], label: str
+) -> None:
+    with new_figure() as figure:
+        axes = figure.subplots()
+        axes.plot(ends, [0, 1])
+        log_scale(axes)
+        save_figure(figure, tmp_path / "it.svg", "a title", "words")
+    text = (tmp_path / "it.svg").read_text()
+    assert label in text
+    assert "math" not in text
