@@ -1,16 +1,21 @@
-"""Files made to do harm: code in a network's file, formulas in names, photos with broken bytes."""
+"""Files made to do harm: code in a network, formulas in names, photos of broken bytes, links."""
 
 from __future__ import annotations
 
+import io
+import shutil
+import zipfile
 from pathlib import Path
 
 import keras
+import numpy as np
 import pandas as pd
 import pytest
 from PIL import Image
 
 from ajl_tf import predict
 from ajl_tf.dataset.canvases import preprocessor
+from ajl_tf.dataset.listing import photos_to_predict
 from ajl_tf.dataset.manifest import read_manifest
 from ajl_tf.dataset.reading import read_photos
 from ajl_tf.errors import UserError, run_verb
@@ -70,6 +75,51 @@ def test_so_are_names_of_files(
     assert "as formulas:\n  - " in (said := capsys.readouterr().err)
     assert "=1+1.png\nRename them." in said
     assert not out.exists()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_photo_that_is_an_archive_or_a_page_as_well_is_its_pixels(
+    kind: str, tmp_path: Path
+) -> None:
+    Image.linear_gradient("L").convert("RGB").save(tmp_path / "plain", kind)
+    photo = (tmp_path / "plain").read_bytes()
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("../harmed", "x")
+    page = b"<html><script>document.title = 'harmed'</script></html>"
+    tails = {"zip": archive.getvalue(), "page": page, "both": page + archive.getvalue()}
+    for name, tail in tails.items():
+        (tmp_path / name).write_bytes(photo + tail)
+    assert zipfile.is_zipfile(tmp_path / "zip")
+    paths = [tmp_path / name for name in ("plain", *tails)]
+    plain, *others = read_photos(paths, preprocessor(48, "cover"))
+    assert not isinstance(plain, str)
+    for other in others:
+        assert np.array_equal(plain, other)
+    (tmp_path / "page first").write_bytes(page + photo)
+    (refused,) = read_photos([tmp_path / "page first"], preprocessor(48, "cover"))
+    assert isinstance(refused, str)
+
+
+def test_links_lead_to_no_other_folder_and_show_no_other_file(photo: Path, tmp_path: Path) -> None:
+    outside, folder = tmp_path / "outside", tmp_path / "photos"
+    for place in (outside, folder):
+        place.mkdir()
+    secret = outside / "secret.txt"
+    secret.write_text("password: hunter2")
+    shutil.copy(photo, outside / "other.png")
+    photo.rename(folder / "own.png")
+    (folder / "deeper").symlink_to(outside)
+    (folder / "loop").symlink_to(folder)
+    (folder / "linked.jpg").symlink_to(secret)
+    (folder / "gone.jpg").symlink_to(outside / "nothing.jpg")
+    listed = photos_to_predict(folder)
+    assert listed["image_id"].tolist() == ["gone", "linked", "own"]
+    gone, linked, own = read_photos(map(Path, listed["path"]), preprocessor(8, "cover"))
+    assert isinstance(gone, str)
+    assert isinstance(linked, str)
+    assert "hunter2" not in gone + linked
+    assert not isinstance(own, str)
 
 
 def test_of_a_broken_photo_comes_a_picture_or_a_reason(tmp_path: Path) -> None:
