@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from ajl_tf.dataset.metadata import Column
 from ajl_tf.errors import UserError
 from ajl_tf.models.backbones import build_backbone
 
@@ -20,14 +22,27 @@ class Classifier:
     """One network seen in three ways that share their weights.
 
     Attributes:
-        model: float32 images `(N, S, S, 3)` in [0, 255] -> float32 logits `(N, C)`.
+        model: float32 images `(N, S, S, 3)` in [0, 255] -> float32 logits `(N, C)`; with metadata,
+            images and codes `(N, M)`.
         features: The same images -> pooled features `(N, D)`.
-        head: Pooled features `(N, D)` -> logits `(N, C)`.
+        head: Pooled features `(N, D)` -> logits `(N, C)`; with metadata, features and encoding.
+        encoding: Codes of metadata `(N, M)` -> encoding `(N, W)`; None without metadata.
     """
 
     model: keras.Model
     features: keras.Model
     head: keras.Model
+    encoding: keras.layers.Layer | None = None
+
+    @property
+    def fused(self) -> keras.Model:
+        """As `model`, but from images and, with metadata, their encoding."""
+        import keras
+
+        if self.encoding is None:
+            return self.model
+        images, encoded = self.features.input, keras.Input(self.head.inputs[1].shape[1:])
+        return keras.Model([images, encoded], self.head([self.features.output, encoded]))
 
 
 def build_classifier(
@@ -38,6 +53,7 @@ def build_classifier(
     dropout: float,
     stochastic_depth: float = 0.0,
     pooling: Literal["average", "attention"] = "average",
+    metadata: Sequence[Column] = (),
 ) -> Classifier:
     """Builds backbone, pooling over all places, dropout and one dense layer.
 
@@ -51,6 +67,7 @@ def build_classifier(
         dropout: Share of the pooled features dropped in training.
         stochastic_depth: How often the last residual branch is left out in training.
         pooling: The plain average over all places, or one that learns where to look.
+        metadata: Columns that are taken beside the photo, see `models.metadata`.
 
     Raises:
         UserError: The weights cannot be had or do not fit, or the backbone has no branches that
@@ -59,6 +76,7 @@ def build_classifier(
     import keras
 
     from ajl_tf.models.layers import AttentionPooling
+    from ajl_tf.models.metadata import ENCODING, MetadataEncoding, beside
     from ajl_tf.models.stochastic_depth import with_stochastic_depth
 
     base = with_stochastic_depth(build_backbone(backbone, input_size, weights), stochastic_depth)
@@ -66,19 +84,28 @@ def build_classifier(
     pool = AttentionPooling if pooling == "attention" else average
     pooled = pool(name=POOLED, dtype="float32")(base.output)
     features = keras.Model(base.input, pooled, name="features")
-    pooled_input = keras.Input(pooled.shape[1:], name=POOLED)
-    x = keras.layers.Dropout(dropout, name="dropout", dtype="float32")(pooled_input)
+    x = pooled_input = keras.Input(pooled.shape[1:], name=POOLED)
+    inputs: Any = pooled_input
+    if metadata:
+        encoding = MetadataEncoding(metadata, name=ENCODING, dtype="float32")
+        codes = keras.Input((len(metadata),), name="metadata", dtype="float32")
+        encoded = encoding(codes)
+        inputs = [pooled_input, keras.Input(encoded.shape[1:], name="encoded", dtype="float32")]
+        x = beside(*inputs)
+    x = keras.layers.Dropout(dropout, name="dropout", dtype="float32")(x)
     logits = keras.layers.Dense(classes, name="logits", dtype="float32")(x)
-    head = keras.Model(pooled_input, logits, name="head")
-    model = keras.Model(base.input, head(pooled), name=f"{backbone}_classifier")
-    return Classifier(model, features, head)
+    head, name = keras.Model(inputs, logits, name="head"), f"{backbone}_classifier"
+    if not metadata:
+        return Classifier(keras.Model(base.input, head(pooled), name=name), features, head)
+    model = keras.Model([base.input, codes], head([pooled, encoded]), name=name)
+    return Classifier(model, features, head, encoding)
 
 
 def at_size(model: keras.Model, size: int) -> keras.Model:
     """The same network, with the same weights, for images of another size.
 
     Args:
-        model: Functional, from images `(N, S, S, 3)`.
+        model: Functional, from images `(N, S, S, 3)`; perhaps from something beside them.
         size: Side of the other images in pixels.
 
     Returns:
@@ -89,12 +116,15 @@ def at_size(model: keras.Model, size: int) -> keras.Model:
     """
     import keras
 
-    own = model.input.shape[1]
+    own = model.inputs[0].shape[1]
     if size == own:
         return model
+    inputs = [keras.Input((size, size, 3)), *(keras.Input(x.shape[1:]) for x in model.inputs[1:])]
     try:
         return keras.models.clone_model(
-            model, input_tensors=keras.Input((size, size, 3)), clone_function=lambda layer: layer
+            model,
+            input_tensors=inputs if len(inputs) > 1 else inputs[0],
+            clone_function=lambda layer: layer,
         )
     except (ValueError, TypeError) as error:
         raise UserError(

@@ -11,6 +11,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from ajl_tf.models.metadata import MetadataEncoding
+
 
 class Tokens(keras.layers.Layer):
     """A map of patches (N, h, w, C) as tokens (N, 1 + h·w, C): class token first, positions added.
@@ -161,7 +163,10 @@ class AttentionPooling(keras.layers.Layer):
 
 OWN_LAYERS = {
     layer.__name__: layer
-    for layer in (Tokens, TokenMap, ChannelScale, WindowAttention, AttentionPooling)
+    for layer in (
+        *(Tokens, TokenMap, ChannelScale, WindowAttention, AttentionPooling),
+        MetadataEncoding,
+    )
 }
 
 
