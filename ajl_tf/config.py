@@ -69,6 +69,11 @@ class Experiment(Table):
                 "training.keep = 'last' fixes the epochs and selects nothing, so early_stopping "
                 f"and schedule = 'plateau' have nothing to watch (phases: {', '.join(watching)})"
             )
+        if self.model.tone_columns and self.mitigation.tone_adversary:
+            raise ValueError(
+                "mitigation.tone_adversary makes a network forget the tone that model.metadata "
+                f"tells it ({', '.join(self.model.tone_columns)}); choose one"
+            )
         if self.canvas < self.input_size:
             raise ValueError(
                 f"data.canvas ({self.canvas}) must be at least the model's input size "

@@ -17,7 +17,11 @@ from pydantic import BaseModel, ValidationError
 from ajl_tf.config import Experiment, Phase
 from ajl_tf.errors import UserError, listed
 
-_TOML_WORDS = {"model_type": "must be a table", "tuple_type": "must be an array"}
+_TOML_WORDS = {
+    "model_type": "must be a table",
+    "dict_type": "must be a table",
+    "tuple_type": "must be an array",
+}
 
 
 def load_experiment(path: str | Path, changes: Sequence[str] = ()) -> Experiment:
@@ -70,9 +74,15 @@ def to_toml(experiment: Experiment) -> str:
 
 
 def _line(key: str, value: Any) -> str:
+    return f"{key} = {_value(value)}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, dict):
+        return "{" + ", ".join(_line(key, each) for key, each in value.items()) + "}"
     # JSON is TOML but for a control character that only TOML wants escaped, and for the pairs of
     # escapes that JSON makes of an emoji.
-    return f"{key} = {json.dumps(value, ensure_ascii=False)}".replace("\x7f", "\\u007f")
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _experiments(folder: Path) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -11,6 +12,17 @@ from ajl_tf.models.backbones import BACKBONES
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80)]
+# Columns that are the answer, were written with the answer in sight, or only name the row.
+_NO_METADATA = re.compile(
+    r"(\w+_partition_)?label|diagnosis|qc|predicted|prob_.*|drop_reason|split|fold|group_id|"
+    r"image_id|md5hash|path|url|images|bytes",
+    re.IGNORECASE,
+)
+_OF_TONE = re.compile(
+    r"fitzpatrick|(?<![a-z])tone|skintone|ddi_scale|phototype|skin_?(type|colou?r)|monk|ethnic|"
+    r"(?<![a-z])(fst|ita|race)(?![a-z])",
+    re.IGNORECASE,
+)
 
 
 class Table(BaseModel):
@@ -55,6 +67,34 @@ class Model(Table):
     pooling: Literal["average", "attention"] = "average"
     # How often the last residual branch is left out in training, those before it less; 0 is off.
     stochastic_depth: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    # What is recorded of a photo and taken beside it, by the name of its column: "category" (values
+    # are learnt from the training rows) or "number", as { sex = "category", age = "number" }. What
+    # is missing is unknown, and the photo alone is always enough. See `dataset.metadata`.
+    metadata: dict[str, Literal["category", "number"]] = Field(default_factory=dict)
+    # How often a training photo is shown without all of it; of several columns each also by itself.
+    metadata_dropout: Annotated[float, Field(ge=0, lt=1)] = 0.3
+
+    @property
+    def tone_columns(self) -> tuple[str, ...]:
+        """Those of `metadata` that by their names tell the skin's tone, or go with it."""
+        return tuple(name for name in self.metadata if _OF_TONE.search(name))
+
+    @field_validator("metadata")
+    @classmethod
+    def _known_before_the_answer(cls, columns: dict[str, str]) -> dict[str, str]:
+        if refused := [name for name in columns if _NO_METADATA.fullmatch(name)]:
+            raise ValueError(
+                f"{', '.join(refused)}: tells the answer, or only which photo it is. Take what is "
+                "known before the diagnosis, as age, sex or body site"
+            )
+        if strange := [
+            name for name in columns if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII)
+        ]:
+            raise ValueError(
+                f"{', '.join(map(repr, strange))}: a column becomes an input of the SavedModel, so "
+                "its name must be of letters, digits and _. Rename it in the CSV"
+            )
+        return columns
 
     @field_validator("backbone")
     @classmethod

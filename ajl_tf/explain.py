@@ -22,8 +22,6 @@ from ajl_tf.errors import UserError, run_verb
 from ajl_tf.process import import_tensorflow
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ajl_tf.explanation.explaining import Subject
 
 ANY_NETWORK = ("grad_cam", "shap", "occlusion")
@@ -40,6 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     out: Path = options.out or options.run / "explained"
 
     import_tensorflow()
+    from ajl_tf.explanation.printed import PHOTO_ALONE, photos_line
     from ajl_tf.pages.folder import check_folder, result_folder
     from ajl_tf.runs import open_run, write_json
 
@@ -53,7 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         load_shap()
     subject = _subject(run, experiment, options)
-    _announce(subject.rows)
+    print(photos_line(subject.rows))
+    if experiment.model.metadata:
+        print(PHOTO_ALONE)
     with result_folder(out) as folder:
         report = _about(run, options, methods)
         if methods:
@@ -173,21 +174,6 @@ def _subject(run: Path, experiment: Any, options: argparse.Namespace) -> Subject
         return Subject(rows, canvases)
     masks = read_masks(options.masks, ids, paths, experiment.canvas, experiment.data.fit)
     return Subject(rows, canvases, masks)
-
-
-def _announce(rows: pd.DataFrame) -> None:
-    trained = rows["trained_on"]
-    held, own = int((trained == False).sum()), int((trained == True).sum())  # noqa: E712 (NA too)
-    parts = [
-        f"{count:,} {words}"
-        for count, words in (
-            (held, "explained by the network that held them out"),
-            (own, "by a network that TRAINED ON THEM"),
-            (len(rows) - held - own, "unknown to the run"),
-        )
-        if count
-    ]
-    print(f"photos    {len(rows):,}: {', '.join(parts)}")
 
 
 def _about(run: Path, options: argparse.Namespace, methods: Sequence[str]) -> dict[str, Any]:

@@ -1,8 +1,10 @@
 """Predicts every photo of a folder or CSV with a SavedModel, and writes a submission if asked.
 
 The column unlike says how unlike anything known a photo is, from 0 to 1 (a SavedModel of an older
-version has none: export its run again). A photo that cannot be read is listed in <out>.errors.csv
-and the rest goes on; the exit code is then 1. Research software: it makes no diagnosis.
+version has none: export its run again). A model that takes metadata finds them in the CSV's columns
+of these names, or in those of --metadata; what is missing is unknown. A photo that cannot be read
+is listed in <out>.errors.csv and the rest goes on; the exit code is then 1. Research software: it
+makes no diagnosis.
 """
 
 from __future__ import annotations
@@ -38,6 +40,13 @@ def _parser() -> argparse.ArgumentParser:
         "(then its test.csv counts)",
     )
     parser.add_argument("--out", type=Path, required=True, help="predictions.csv to write")
+    parser.add_argument(
+        "--metadata",
+        type=Path,
+        metavar="CSV",
+        help="image_id (of a folder's photo: its path there, without suffix) and columns that the "
+        "model takes beside photos",
+    )
     parser.add_argument(
         "--submission", type=Path, help="also write md5hash,label for every id of test.csv"
     )
@@ -86,8 +95,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     model = load(arguments.model)
     empty = _empty_table(rows, model, arguments.photos)
     rows = rows.iloc[len(rows) * shard // shards : len(rows) * (shard + 1) // shards]
+    texts = _texts(model, rows, arguments.metadata)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    predicted, errors, strange = _predict(model, rows, empty, unfinished, arguments.batch_size)
+    predicted, errors, strange = _predict(
+        model, rows, empty, unfinished, arguments.batch_size, texts
+    )
     unfinished.rename(arguments.out)
     print(f"predictions  {arguments.out} ({len(predicted)} of {len(rows)} photos)")
     if strange is not None:
@@ -108,6 +120,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         print(f"submission   {arguments.submission} ({len(wanted)} ids, in the order of test.csv)")
     return EXIT_SOME_UNREADABLE if errors else 0
+
+
+def _texts(model: Any, rows: pd.DataFrame, table: Path | None) -> dict[str, Any] | None:
+    """What is recorded of the photos; None of a model that takes nothing else. Says what it found.
+
+    Raises:
+        UserError: Metadata that cannot be used.
+    """
+    from ajl_tf.serving.recorded import columns_taken, known_words, texts_of, with_table
+
+    columns = columns_taken(model)
+    if table is not None:
+        rows = with_table(rows, table, columns)
+    texts = texts_of(rows, columns)
+    for line in known_words(rows, columns, texts):
+        print(f"metadata     {line}")
+    return texts or None
 
 
 def _empty_table(rows: pd.DataFrame, model: Any, source: Path) -> pd.DataFrame:
@@ -139,7 +168,12 @@ def _empty_table(rows: pd.DataFrame, model: Any, source: Path) -> pd.DataFrame:
 
 
 def _predict(
-    model: Any, rows: pd.DataFrame, empty: pd.DataFrame, out: Path, batch_size: int
+    model: Any,
+    rows: pd.DataFrame,
+    empty: pd.DataFrame,
+    out: Path,
+    batch_size: int,
+    texts: dict[str, Any] | None,
 ) -> tuple[dict[str, str], list[tuple[str, str, str]], int | None]:
     """Streams predictions into `out`.
 
@@ -162,7 +196,7 @@ def _predict(
     # Mode x: two processes with one --out must not write into one file.
     with naming(out), out.open("x", encoding="utf-8", newline="") as file:
         file.write(prediction_lines(empty, header=True))
-        for answers in predict_photos(model, paths, batch_size):
+        for answers in predict_photos(model, paths, batch_size, texts):
             if answers.rows:
                 table = make_predictions(rows.iloc[answers.rows], names, answers.probabilities)
                 if strange is not None:

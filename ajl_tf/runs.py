@@ -26,6 +26,7 @@ from ajl_tf.files import write_text
 CONFIG, ENVIRONMENT, MANIFEST = "config.toml", "environment.json", "manifest.csv"
 PREDICTIONS, REPORT, MODEL = "predictions.csv", "report.json", "model.keras"
 HISTORY, RESULT = "history.jsonl", "result.json"
+PHOTO_ONLY = "predictions_photo_only.csv"  # of a run with metadata, by the photo alone
 DROPPED, LEAKS = "dropped.csv", "leaks.csv"
 JOB, LOCK = "job.json", "lock"
 _PACKAGES = ("tensorflow", "keras", "numpy", "pandas", "scikit-learn", "pillow")

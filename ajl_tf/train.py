@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     check_options(arguments, experiment)
     import_tensorflow()
     from ajl_tf.runs import DROPPED, create_run, record_manifest
-    from ajl_tf.training.preparing import prepare_job, tell_leaks
+    from ajl_tf.training.preparing import prepare_job, tell_leaks, tell_metadata
     from ajl_tf.training.resuming import held, record_job
 
     job = prepare_job(experiment, arguments.data, arguments.splits, arguments.cache)
@@ -50,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if gone:
             print(f"{gone:,} photos are dropped: they train nothing, see {run / DROPPED}")
         tell_leaks(run, job.manifest)
+        tell_metadata(experiment.model, job.manifest)
         task = _task(arguments)
         record_job(run, job, task)
         return _go_on(run, job, task)
@@ -178,13 +179,16 @@ def _finish(run: Path, folders: list[Path], task: Task) -> int:
     from ajl_tf.assessment.predictions import read_manifest_columns, write_predictions
     from ajl_tf.assessment.report import format_table, make_report
     from ajl_tf.reporting.publish import Place, publish
-    from ajl_tf.runs import MANIFEST, PREDICTIONS, REPORT, write_json
+    from ajl_tf.runs import MANIFEST, PHOTO_ONLY, PREDICTIONS, REPORT, write_json
     from ajl_tf.serving.export import after_training, export_run
     from ajl_tf.training.members import merged_predictions
 
-    predictions = merged_predictions(folders)
+    files = [file for file in (PREDICTIONS, PHOTO_ONLY) if (folders[0] / file).is_file()]
+    tables = {file: merged_predictions(folders, file) for file in files}
     if folders != [run]:
-        write_predictions(run / PREDICTIONS, predictions)
+        for file, table in tables.items():
+            write_predictions(run / file, table)
+    predictions = tables[PREDICTIONS]
     report = make_report(predictions, read_manifest_columns(run / MANIFEST))
     write_json(run / REPORT, report)
     publish(Place(run), run.name, report, predictions)
@@ -194,6 +198,10 @@ def _finish(run: Path, folders: list[Path], task: Task) -> int:
         version = export_run(run, Path(task.saved_models), options)
     print(f"\n{format_table(report)}\n")
     print(f"predictions  {run / PREDICTIONS}")
+    if PHOTO_ONLY in tables:
+        alone = run / PHOTO_ONLY
+        print(f"photo only   {alone}")
+        print(f"to compare   python -m ajl_tf.evaluate {run} --against {alone}")
     print(f"report       {run / REPORT}, {Place(run).page}")
     print(f"TensorBoard  tensorboard --logdir {run}")
     if version:

@@ -47,6 +47,7 @@ LONG = [
     "tuning/test_tune.py",
     "training/test_keeping.py",
     "serving/test_ensemble.py",
+    "test_train_metadata.py",
     "explanation/test_methods.py",
     "pages/test_browser.py",
     "models/test_transformers.py",

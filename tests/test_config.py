@@ -43,6 +43,8 @@ OTHER = {
     "model.dropout": 0.0,
     "model.stochastic_depth": 0.1,
     "model.pooling": "attention",
+    "model.metadata": '{age = "number"}',
+    "model.metadata_dropout": 0.5,
     "loss.name": "focal",
     "loss.label_smoothing": 0.1,
     "loss.focal_gamma": 1.0,
@@ -147,6 +149,12 @@ def test_every_experiment_of_the_repository_loads(path: Path) -> None:
         ("augment.zoom=[1.0, 0.5]", "zoom must be [smallest, largest]. Received: [1.0, 0.5]"),
         ("data.canvas=100", "data.canvas (100) must be at least the model's input size (224)"),
         ("phases.0.name=fine_tuning", "phases need different names"),
+        ('model.metadata=["age"]', "model.metadata: must be a table. Received: ['age']"),
+        ("model.metadata.age=years", "model.metadata.age: Input should be 'category' or 'number'"),
+        ("model.metadata.Label=category", "model.metadata: Label: tells the answer, or only which"),
+        ("model.metadata.qc=category", "known before the diagnosis, as age, sex or body site"),
+        ("model.metadata.nine_partition_label=category", "model.metadata: nine_partition_label: t"),
+        ("model.metadata.body site=category", "model.metadata: 'body site': a column becomes an"),
     ],
 )
 def test_a_wrong_key_or_value_is_named_by_its_dotted_place(
@@ -178,6 +186,10 @@ def test_all_problems_are_told_in_one_go(minimal: Path) -> None:
         (["phases.0.warmup_epochs=3"], "warmup_epochs must be less than epochs (3)"),
         (["training.keep=last", "phases.0.early_stopping=2"], "(phases: feature_extraction)"),
         (["training.keep=last", "phases.1.schedule=plateau"], "(phases: fine_tuning)"),
+        (
+            ["model.metadata.ddi_scale=category", "mitigation.tone_adversary=0.1"],
+            "the tone that model.metadata tells it (ddi_scale); choose one",
+        ),
     ],
 )
 def test_values_that_contradict_each_other_are_refused(
@@ -257,7 +269,7 @@ def test_a_file_that_is_no_toml_is_refused(tmp_path: Path, content: bytes) -> No
 
 
 def leaves(table: Any, place: str = "") -> set[str]:
-    if isinstance(table, dict):
+    if isinstance(table, dict) and table:
         return {leaf for key, value in table.items() for leaf in leaves(value, f"{place}.{key}")}
     return {place.removeprefix(".")}
 
@@ -304,7 +316,14 @@ TABLES = st.fixed_dictionaries(
         "name": NAMES,
         "model": st.fixed_dictionaries(
             {"backbone": st.sampled_from(sorted(BACKBONES))},
-            optional={"weights": TEXTS, "dropout": floats(0, 1)},
+            optional={
+                "weights": TEXTS,
+                "dropout": floats(0, 1),
+                "metadata": st.dictionaries(
+                    st.from_regex(r"column_[A-Za-z0-9_]{0,9}", fullmatch=True),
+                    st.sampled_from(["category", "number"]),
+                ),
+            },
         ),
         "phases": st.lists(PHASES, min_size=1, max_size=3, unique_by=lambda phase: phase["name"]),
     },
@@ -333,6 +352,23 @@ def test_a_resolved_experiment_written_and_read_is_the_same(
     again = load_experiment(path)
     assert again == experiment
     assert again.hash == experiment.hash
+
+
+@pytest.mark.parametrize(
+    ("columns", "of_tone"),
+    [
+        (("age", "sex", "body_site", "milestone", "trace", "italics", "bracelet"), ()),
+        (
+            ("fitzpatrick_scale", "skin_tone", "ddi_scale", "FST", "race", "Ethnicity", "sex"),
+            ("fitzpatrick_scale", "skin_tone", "ddi_scale", "FST", "race", "Ethnicity"),
+        ),
+    ],
+)
+def test_columns_of_tone_are_known_by_their_names(
+    minimal: Path, columns: tuple[str, ...], of_tone: tuple[str, ...]
+) -> None:
+    changes = [f"model.metadata.{column}=category" for column in columns]
+    assert load_experiment(minimal, changes).model.tone_columns == of_tone
 
 
 def test_the_canvas_is_larger_than_the_input_unless_said(minimal: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -58,10 +59,21 @@ def training_batches(
     return plans.map(gathered, tf.data.AUTOTUNE).prefetch(_WAITING)
 
 
-def evaluation_batches(source: np.ndarray, rows: np.ndarray, batch_size: int) -> tf.data.Dataset:
-    """Rows of `source` in the order given, each once, the last batch as small as it is."""
+def evaluation_batches(
+    source: np.ndarray, rows: np.ndarray, batch_size: int, beside: np.ndarray | None = None
+) -> tf.data.Dataset:
+    """Rows of `source` in the order given, each once, the last batch as small as it is.
+
+    With `beside`, pairs of them and the same rows of it.
+    """
+
+    def taken(batch: tf.Tensor) -> Any:
+        return (
+            _take(source, batch) if beside is None else (_take(source, batch), _take(beside, batch))
+        )
+
     order = tf.data.Dataset.from_tensor_slices(rows.astype(np.int64)).batch(batch_size)
-    return order.map(lambda batch: _take(source, batch), tf.data.AUTOTUNE).prefetch(_WAITING)
+    return order.map(taken, tf.data.AUTOTUNE).prefetch(_WAITING)
 
 
 def _take(array: np.ndarray, rows: tf.Tensor) -> tf.Tensor:

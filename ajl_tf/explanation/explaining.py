@@ -24,6 +24,7 @@ from ajl_tf.explanation.masks import resized
 from ajl_tf.explanation.methods import METHODS
 from ajl_tf.explanation.network import Network
 from ajl_tf.models.classifier import load_classifier
+from ajl_tf.models.metadata import photo_only
 from ajl_tf.runs import MODEL, RESULT, read_json
 
 RANDOM = "random"
@@ -69,6 +70,9 @@ def networks(
     run: Path, input_size: int, rows: pd.DataFrame
 ) -> Iterator[tuple[np.ndarray, Network]]:
     """Yields each network that is needed and the positions of its photos; one is loaded at once.
+
+    One that takes metadata is seen as it answers by the photo alone; what the photo adds to a logit
+    is the same with them.
 
     Raises:
         UserError: A model is damaged.
@@ -159,7 +163,7 @@ def _figures(
 
 def _loaded(path: Path) -> keras.Model:
     try:
-        model = load_classifier(path)
+        model = photo_only(load_classifier(path))
     except (OSError, ValueError, LookupError, zipfile.BadZipFile, zlib.error) as error:
         reason = " ".join(str(error).split())
         raise UserError(f"{path} cannot be loaded; copy or train it again. ({reason})") from None

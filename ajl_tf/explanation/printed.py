@@ -6,6 +6,8 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import pandas as pd
+
 from ajl_tf.explanation.explaining import RANDOM
 from ajl_tf.explanation.tone_audit import LEAST_CONFIDENCE, SHAM, TONE
 
@@ -15,6 +17,26 @@ NO_PROOF = (
     "A map shows what moves the network's answer, not why, and proves nothing of a person.\n"
     "Research software: no diagnosis."
 )
+PHOTO_ALONE = (
+    "metadata  unknown: networks are explained as they answer by the photo alone, which may not\n"
+    "          be what predictions.csv has"
+)
+
+
+def photos_line(rows: pd.DataFrame) -> str:
+    """How many photos there are, and how many of them a network explains that trained on them."""
+    trained = rows["trained_on"]
+    held, own = int((trained == False).sum()), int((trained == True).sum())  # noqa: E712 (NA too)
+    parts = [
+        f"{count:,} {words}"
+        for count, words in (
+            (held, "explained by the network that held them out"),
+            (own, "by a network that TRAINED ON THEM"),
+            (len(rows) - held - own, "unknown to the run"),
+        )
+        if count
+    ]
+    return f"photos    {len(rows):,}: {', '.join(parts)}"
 
 
 def photo_table(records: Sequence[Mapping[str, Any]]) -> str:

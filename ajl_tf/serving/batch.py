@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,12 @@ class Answers:
     errors: list[tuple[int, str]] = field(default_factory=list)
 
 
-def predict_photos(model: Any, paths: Sequence[str | Path], batch_size: int) -> Iterator[Answers]:
+def predict_photos(
+    model: Any,
+    paths: Sequence[str | Path],
+    batch_size: int,
+    texts: Mapping[str, np.ndarray] | None = None,
+) -> Iterator[Answers]:
     """Decodes photos on all cores while the network works on the batch before.
 
     Memory holds a few batches, however many the photos are.
@@ -39,8 +44,10 @@ def predict_photos(model: Any, paths: Sequence[str | Path], batch_size: int) -> 
         model: From `savedmodel.load`, or `tf.saved_model.load`.
         paths: JPEG or PNG files.
         batch_size: Photos the network takes at once.
+        texts: Of each column that the model takes beside the photos, cells `(len(paths),)`; None:
+            the photos alone.
     """
-    serve = model.signatures["serving_default"]
+    serve = model.signatures["serving_default" if texts is None else "serve_metadata"]
     canvases: list[np.ndarray] = []
     rows: list[int] = []
     errors: list[tuple[int, str]] = []
@@ -52,15 +59,18 @@ def predict_photos(model: Any, paths: Sequence[str | Path], batch_size: int) -> 
             rows.append(row)
             canvases.append(photo)
         if len(rows) + len(errors) == batch_size or row == len(paths) - 1:
-            yield Answers(rows, *_answer(serve, canvases), errors)
+            told = {name: tf.constant(cells[rows]) for name, cells in (texts or {}).items()}
+            yield Answers(rows, *_answer(serve, canvases, told), errors)
             canvases, rows, errors = [], [], []
 
 
-def _answer(serve: Any, canvases: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
+def _answer(
+    serve: Any, canvases: list[np.ndarray], texts: Mapping[str, tf.Tensor]
+) -> tuple[np.ndarray, np.ndarray | None]:
     said = serve.structured_outputs
     if not canvases:
         nothing = np.empty((0, said["probabilities"].shape[1]), np.float32)
         return nothing, np.empty(0, np.float32) if "unlike" in said else None
-    answer = serve(images=tf.constant(np.stack(canvases)))
+    answer = serve(images=tf.constant(np.stack(canvases)), **texts)
     unlike = answer["unlike"].numpy() if "unlike" in answer else None
     return answer["probabilities"].numpy(), unlike

@@ -14,6 +14,7 @@ from ajl_tf.config import Experiment
 from ajl_tf.models.backbones import BACKBONES
 from ajl_tf.serving.alarms import Alarms, Unlike
 from ajl_tf.serving.blend import Blend
+from ajl_tf.serving.card_metadata import metadata_section
 from ajl_tf.serving.mixture import Fitted
 from ajl_tf.serving.sources import Source
 
@@ -55,7 +56,7 @@ def model_card(
 
 {_data(report["classes"])}
 
-## How sure it says it is
+{metadata_section(sources)}## How sure it says it is
 
 {_sure(blend, networks)}
 

@@ -16,8 +16,9 @@ from ajl_tf.serving.alarms import Unlike, fit_unlike
 from ajl_tf.serving.blend import Blend, fit_blend
 from ajl_tf.serving.card import model_card
 from ajl_tf.serving.ensemble import aligned, ensemble_folder, held_out_scores
-from ajl_tf.serving.savedmodel import Member, Server, save
+from ajl_tf.serving.savedmodel import Member, save
 from ajl_tf.serving.sources import Options, Source, open_source, with_networks
+from ajl_tf.serving.with_metadata import make_server, served_columns
 
 FACTS = "ajl_tf.json"
 
@@ -124,8 +125,9 @@ def _save(
     served = [sources[i] for i in used]
     unlike = fit_unlike(served) if options.unlike else None
     canvas = max(source.experiment.canvas for source in sources)
-    server = Server(
-        [member for i in used for member in _weighted(sources[i], blend, i)],
+    members = [member for i in used for member in _weighted(sources[i], blend, i)]
+    server = make_server(
+        members,
         first.class_names,
         canvas,
         sources[0].experiment.data.fit,
@@ -139,6 +141,7 @@ def _save(
         "run": run,
         "views": options.views,
         "unlike": _told(unlike),
+        **({"metadata": columns} if (columns := served_columns(members)) else {}),
         **_facts(sources, blend),
     }
     card = model_card(name, run, sources, blend, unlike, report)

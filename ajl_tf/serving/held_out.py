@@ -16,6 +16,7 @@ from ajl_tf.assessment.predictions import read_manifest_columns, read_prediction
 from ajl_tf.assessment.temperature import logits_of
 from ajl_tf.dataset.canvases import load_canvases
 from ajl_tf.dataset.images import Fit
+from ajl_tf.dataset.metadata import coded
 from ajl_tf.dataset.pipeline import evaluation_batches
 from ajl_tf.errors import UserError
 from ajl_tf.runs import MANIFEST, PREDICTIONS
@@ -113,20 +114,29 @@ def photo_canvases(
         ) from None
 
 
-def observed(held_out: HeldOut, members: Sequence[Member], canvases: np.ndarray) -> HeldOut:
+def recorded(run: Path, image_ids: Sequence[str]) -> pd.DataFrame:
+    """Rows of a run's manifest, in the order of the ids: what is recorded of the photos."""
+    manifest = read_manifest_columns(run / MANIFEST).set_index("image_id")
+    return manifest.reindex(list(image_ids))
+
+
+def observed(
+    held_out: HeldOut, members: Sequence[Member], canvases: np.ndarray, table: pd.DataFrame
+) -> HeldOut:
     """The same rows as the SavedModel's networks see them: with their views and the shared canvas.
 
     Args:
         held_out: N rows.
         members: Of the run, in the order of `held_out.parts`.
         canvases: Of the rows, uint8 `(N, C, C, 3)`.
+        table: What is `recorded` of the rows.
     """
     features: list[Floats] = []
     logits: list[Floats] = []
     order: list[Ints] = []
     for number, member in enumerate(members):
         rows = np.flatnonzero(held_out.parts == number)
-        seen = seen_by(member, canvases, rows)
+        seen = seen_by(member, canvases, rows, table)
         features.append(seen[0])
         logits.append(seen[1])
         order.append(rows)
@@ -136,11 +146,19 @@ def observed(held_out: HeldOut, members: Sequence[Member], canvases: np.ndarray)
     )
 
 
-def seen_by(member: Member, canvases: np.ndarray, rows: Ints) -> tuple[Floats, Floats]:
-    """Features `(len(rows), D)` and logits `(len(rows), C)` of some canvases, as served."""
-    spec = tf.TensorSpec((None, *canvases.shape[1:]), tf.uint8)
-    step = tf.function(member.outputs(), input_signature=[spec], autograph=False)
-    each = [step(batch) for batch in evaluation_batches(canvases, rows, _BATCH)]
+def seen_by(
+    member: Member, canvases: np.ndarray, rows: Ints, table: pd.DataFrame
+) -> tuple[Floats, Floats]:
+    """Features `(len(rows), D)` and logits `(len(rows), C)` of some canvases, as served.
+
+    Of a member that takes metadata, with those in the `table` of all canvases.
+    """
+    codes = coded(table, member.columns) if member.columns else None
+    specs = [tf.TensorSpec((None, *canvases.shape[1:]), tf.uint8)]
+    specs += [tf.TensorSpec((None, len(member.columns)))] if member.columns else []
+    step = tf.function(member.outputs(), input_signature=specs, autograph=False)
+    batches = evaluation_batches(canvases, rows, _BATCH, codes)
+    each = [step(batch) if codes is None else step(*batch) for batch in batches]
     features, logits = zip(*each, strict=True)
     return _stacked(features), _stacked(logits)
 

@@ -10,13 +10,15 @@ import keras
 import tensorflow as tf
 
 from ajl_tf.dataset.images import fit, to_input
+from ajl_tf.dataset.metadata import Column
+from ajl_tf.models.metadata import columns_of
 
 Views = Literal["none", "flips", "flips+crops"]
 FEATURES = "pooled_features"  # the layer's name, see models.classifier
 CROP = 0.875  # side of the crop, as a share of the canvas
 _REVERSED: tuple[list[int], ...] = ([], [1], [2], [1, 2])
 
-Outputs = Callable[[tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+Outputs = Callable[..., tuple[tf.Tensor, tf.Tensor]]
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,8 @@ class Member:
     """One network of a SavedModel.
 
     Attributes:
-        model: A classifier, float32 images `(N, S, S, 3)` in [0, 255] -> logits `(N, C)`.
+        model: A classifier, float32 images `(N, S, S, 3)` in [0, 255] -> logits `(N, C)`; perhaps
+            from images and codes of metadata.
         input_size: S.
         canvas: Side of the canvas that it was trained from; None: that of the SavedModel.
         views: Of each photo, whose logits and features are averaged: the photo alone; its eight
@@ -40,22 +43,42 @@ class Member:
     temperature: float = 1.0
     weight: float = 1.0
 
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """The M columns that it takes beside the photo."""
+        return columns_of(self.model)
+
     def outputs(self) -> Outputs:
-        """A function of canvases, uint8 `(N, C, C, 3)` -> features `(N, D)`, logits `(N, C)`."""
-        both = keras.Model(
+        """A function of canvases, uint8 `(N, C, C, 3)` -> features `(N, D)`, logits `(N, C)`.
+
+        Its second argument are codes `(N, M)` of the metadata, NaN where unknown; without it, or
+        with None, nothing is known.
+        """
+        network = keras.Model(
             self.model.inputs, [self.model.get_layer(FEATURES).output, self.model.outputs[0]]
         )
 
-        def outputs(canvases: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        def outputs(
+            canvases: tf.Tensor, codes: tf.Tensor | None = None
+        ) -> tuple[tf.Tensor, tf.Tensor]:
+            if codes is None and self.columns:
+                codes = tf.fill((tf.shape(canvases)[0], len(self.columns)), float("nan"))
+
+            def both(images: tf.Tensor) -> list[tf.Tensor]:
+                answered: list[tf.Tensor] = network(
+                    [images, codes] if self.columns else images, training=False
+                )
+                return answered
+
             if self.canvas is not None:
                 canvases = fit(canvases, self.canvas, "cover")
             if self.views == "none":
-                features, logits = both(to_input(canvases, self.input_size), training=False)
+                features, logits = both(to_input(canvases, self.input_size))
                 return features, logits
-            kinds = (tf.TensorSpec((None, model.shape[-1])) for model in both.outputs)
+            kinds = (tf.TensorSpec((None, output.shape[-1])) for output in network.outputs)
             # One view after the other, so that eight take no more memory than one.
             features, logits = tf.map_fn(
-                lambda view: tuple(both(view, training=False)),
+                lambda view: tuple(both(view)),
                 self._views(canvases),
                 fn_output_signature=tuple(kinds),
                 parallel_iterations=1,

@@ -83,12 +83,30 @@ class Server(tf.Module):
     @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, "bytes")], autograph=False)
     def serve_bytes(self, data: tf.Tensor) -> dict[str, tf.Tensor]:
         """Encoded JPEG or PNG files `(N,)` -> what `_answer` says."""
-        spec = tf.TensorSpec((self._canvas, self._canvas, 3), tf.uint8)
-        return self._answer(tf.map_fn(self.preprocess, data, fn_output_signature=spec))
+        return self._answer(self._canvases(data))
 
-    def _answer(self, canvases: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Probabilities `(N, C)`, predicted labels `(N,)`; perhaps `unlike` `(N,)`, 0 to 1."""
-        seen = [outputs(canvases) for outputs in self._outputs]
+    def signatures(self) -> dict[str, Any]:
+        """What a model's server offers: name -> traced function."""
+        return {
+            "serving_default": self.serving_default.get_concrete_function(),
+            "serve_bytes": self.serve_bytes.get_concrete_function(),
+        }
+
+    def _canvases(self, data: tf.Tensor) -> tf.Tensor:
+        spec = tf.TensorSpec((self._canvas, self._canvas, 3), tf.uint8)
+        return tf.map_fn(self.preprocess, data, fn_output_signature=spec)
+
+    def _answer(
+        self, canvases: tf.Tensor, codes: Sequence[tf.Tensor | None] | None = None
+    ) -> dict[str, tf.Tensor]:
+        """Probabilities `(N, C)`, predicted labels `(N,)`; perhaps `unlike` `(N,)`, 0 to 1.
+
+        Args:
+            canvases: uint8 `(N, canvas, canvas, 3)`.
+            codes: Of each member, see `Member.outputs`; None: nothing is known of any.
+        """
+        told = codes or [None] * len(self._outputs)
+        seen = [outputs(canvases, own) for outputs, own in zip(self._outputs, told, strict=True)]
         members = zip(seen, self._temperatures, self._weights, strict=True)
         each = [weight * tf.nn.softmax(logits / heat) for (_, logits), heat, weight in members]
         probabilities = tf.add_n(each)  # (N, C)
@@ -126,11 +144,7 @@ def save(server: Server, folder: Path, documents: dict[str, str], card: str = ""
     folder.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
     try:
-        signatures: dict[str, Any] = {
-            "serving_default": server.serving_default.get_concrete_function(),
-            "serve_bytes": server.serve_bytes.get_concrete_function(),
-        }
-        tf.saved_model.save(server, str(temporary), signatures)
+        tf.saved_model.save(server, str(temporary), server.signatures())
         for name, text in documents.items():
             (temporary / name).write_text(text, encoding="utf-8")
         if card:

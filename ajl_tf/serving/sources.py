@@ -10,12 +10,20 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 
 from ajl_tf.config import Experiment
 from ajl_tf.errors import UserError
 from ajl_tf.models.classifier import load_classifier
 from ajl_tf.runs import MODEL, RESULT, open_run, read_json
-from ajl_tf.serving.held_out import HeldOut, observed, photo_canvases, read_held_out, seen_by
+from ajl_tf.serving.held_out import (
+    HeldOut,
+    observed,
+    photo_canvases,
+    read_held_out,
+    recorded,
+    seen_by,
+)
 from ajl_tf.serving.network import Member, Views
 from ajl_tf.serving.unlike import Known, know
 
@@ -112,24 +120,28 @@ def with_networks(source: Source, canvas: int, options: Options) -> Source:
     if not options.needs_photos:
         return source
     experiment, held_out = source.experiment, source.held_out
+    ids = held_out.table["image_id"].tolist()
+    takes = any(member.columns for member in members)
+    table = recorded(source.folder, ids) if takes else pd.DataFrame(index=ids)
     canvases = photo_canvases(
         source.folder,
-        held_out.table["image_id"].tolist(),
+        ids,
         canvas,
         experiment.data.fit,
         options.cache,
         experiment.data.memory_limit_mb,
     )
     if not source.is_refit:
-        held_out = observed(held_out, members, canvases)
+        held_out = observed(held_out, members, canvases, table)
     elif options.views != "none":
         folds = tuple(part for part in _folds(source.folder) if (part / RESULT).is_file())
-        held_out = observed(held_out, _members(source, folds, canvas, options.views), canvases)
+        members = _members(source, folds, canvas, options.views)
+        held_out = observed(held_out, members, canvases, table)
     source = replace(source, held_out=held_out)
-    return _with_known(source, canvases) if options.unlike else source
+    return _with_known(source, canvases, table) if options.unlike else source
 
 
-def _with_known(source: Source, canvases: np.ndarray) -> Source:
+def _with_known(source: Source, canvases: np.ndarray, table: pd.DataFrame) -> Source:
     """Learns what each network knows.
 
     Of a run with folds from the photos of its fold, of a run without from the validation rows. A
@@ -140,7 +152,8 @@ def _with_known(source: Source, canvases: np.ndarray) -> Source:
     features, parts = held_out.features, held_out.parts
     if source.is_refit:
         every = np.arange(len(parts))
-        features, parts = seen_by(source.members[0], canvases, every)[0], np.zeros_like(parts)
+        features = seen_by(source.members[0], canvases, every, table)[0]
+        parts = np.zeros_like(parts)
     assert features is not None  # the networks have seen the photos
     scores, known = np.empty(len(parts)), []
     for number in range(len(source.members)):

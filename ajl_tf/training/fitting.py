@@ -115,6 +115,8 @@ def _fit_phase(
         rows.canvases.shape[1],
         size,
         strengths(rows.labels, rows.train, recipe.augment.rare_boost),
+        0 if rows.metadata is None else rows.metadata.shape[1],
+        recipe.metadata_dropout,
     )
     steps, mitigation = math.ceil(len(rows.train) / batch_size), recipe.mitigation
     groups, robust, adversary = tone_groups(rows.tones), None, None
@@ -125,7 +127,7 @@ def _fit_phase(
             mitigation.tone_adversary,
             phase.epochs * steps,
             groups[rows.train],
-            classifier.head.input.shape[1],
+            classifier.features.output.shape[1],
             recipe.seed,
         )
     is_amid = keeper.is_amid
@@ -138,11 +140,21 @@ def _fit_phase(
         epochs=left,
         batch_size=batch_size,
         done=keeper.batch,
-        beside={"groups": groups} if robust or adversary else None,
+        beside={
+            **({"groups": groups} if robust or adversary else {}),
+            **({} if rows.metadata is None else {"metadata": rows.metadata}),
+        },
     )
     weights = class_weights(labels, classes, balance.class_weights, balance.effective_number_beta)
     trainer = Trainer(
-        stage.model, stage.augment, size, weights, recipe.training.xla, robust, adversary
+        stage.model,
+        stage.augment,
+        size,
+        weights,
+        recipe.training.xla,
+        robust,
+        adversary,
+        classifier.encoding,
     )
     rates = depth_rates(classifier, phase.layer_decay)
     optimizer = make_optimizer(phase, steps, recipe.training.ema, rates)

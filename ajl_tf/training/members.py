@@ -17,11 +17,20 @@ from ajl_tf.assessment.predictions import make_predictions, read_predictions, wr
 from ajl_tf.assessment.tree import read_tree
 from ajl_tf.config import Experiment
 from ajl_tf.dataset.drops import dropped
+from ajl_tf.dataset.metadata import Column, coded, learn_columns
 from ajl_tf.dataset.splits import inner_split
 from ajl_tf.errors import UserError, listed
 from ajl_tf.files import atomic_path
 from ajl_tf.models.classifier import Classifier, build_classifier
-from ajl_tf.runs import HISTORY, MODEL, PREDICTIONS, RESULT, read_json, write_json
+from ajl_tf.runs import (
+    HISTORY,
+    MODEL,
+    PHOTO_ONLY,
+    PREDICTIONS,
+    RESULT,
+    read_json,
+    write_json,
+)
 from ajl_tf.training.checkpoint import forget_checkpoint
 from ajl_tf.training.devices import strategy
 from ajl_tf.training.fitting import Recipe, Rows, fit
@@ -128,9 +137,9 @@ def train_refit(job: Job, folder: Path, folds: Sequence[Path]) -> None:
     _train(job, folder, everything, nothing, nothing, epochs)
 
 
-def merged_predictions(folders: Sequence[Path]) -> pd.DataFrame:
+def merged_predictions(folders: Sequence[Path], file: str = PREDICTIONS) -> pd.DataFrame:
     """The predictions of several members, each photo once."""
-    return pd.concat([read_predictions(f / PREDICTIONS) for f in folders], ignore_index=True)
+    return pd.concat([read_predictions(folder / file) for folder in folders], ignore_index=True)
 
 
 def _train(
@@ -152,14 +161,16 @@ def _train(
     keras.backend.clear_session()
     keras.utils.set_random_seed(experiment.seed)
     keras.config.set_dtype_policy(experiment.training.precision)
+    columns = learn_columns(job.manifest, experiment.model.metadata, train)
     devices = strategy(experiment.mitigation)
     with devices.scope():
-        classifier = _build(experiment, len(names))
+        classifier = _build(experiment, len(names), columns)
     tones = job.manifest["skin_tone"].to_numpy()
     keys = photo_keys(job.manifest["image_id"])
     tree = read_tree(job.manifest).get(experiment.loss.hierarchy_level)
     targets = soft_targets(names, tree, experiment.loss.hierarchy)[labels]
-    rows = Rows(job.canvases, keys, labels, targets, tones, names, train, validation)
+    codes = coded(job.manifest, columns) if columns else None
+    rows = Rows(job.canvases, keys, labels, targets, tones, names, train, validation, codes)
     recipe = Recipe(
         experiment.seed,
         experiment.input_size,
@@ -169,17 +180,21 @@ def _train(
         experiment.augment,
         experiment.training,
         experiment.mitigation,
+        experiment.model.metadata_dropout,
     )
     with devices.scope():
         kept = fit(classifier, rows, recipe, folder, epochs=epochs, probe=job.probe)
     adjust_logits(classifier.head, labels[train], experiment.loss.logit_adjustment)
     with atomic_path(folder / MODEL) as temporary:
         classifier.model.save(temporary)
-    if len(predicted):
-        predict = image_predictor(classifier.model, experiment.input_size)
+    answered = {PREDICTIONS: codes}
+    if codes is not None:
+        answered[PHOTO_ONLY] = np.full_like(codes, np.nan)
+    for file, told in answered.items() if len(predicted) else ():
+        predict = image_predictor(classifier.model, experiment.input_size, told)
         logits = predict(job.canvases, predicted, experiment.training.batch_size)
         table = make_predictions(job.manifest.iloc[predicted], names, softmax(logits))
-        write_predictions(folder / PREDICTIONS, table)
+        write_predictions(folder / file, table)
     write_json(
         folder / RESULT,
         {
@@ -195,7 +210,7 @@ def _train(
     forget_checkpoint(folder)
 
 
-def _build(experiment: Experiment, classes: int) -> Classifier:
+def _build(experiment: Experiment, classes: int, columns: Sequence[Column]) -> Classifier:
     model = experiment.model
     return build_classifier(
         model.backbone,
@@ -205,6 +220,7 @@ def _build(experiment: Experiment, classes: int) -> Classifier:
         model.dropout,
         model.stochastic_depth,
         model.pooling,
+        columns,
     )
 
 

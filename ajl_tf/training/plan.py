@@ -28,6 +28,8 @@ class EpochPlan:
         size: Side of the classifier's input in pixels.
         strength: float, for each row of the source array, what the size of its changes is
             multiplied with; None: 1.
+        metadata: Columns of metadata that each row has.
+        forget: How often it is shown without them, see `forgotten`.
     """
 
     seed: int
@@ -38,11 +40,13 @@ class EpochPlan:
     canvas: int
     size: int
     strength: np.ndarray | None = None
+    metadata: int = 0
+    forget: float = 0.0
 
     @property
     def draws(self) -> int:
         """How many numbers are drawn for each row."""
-        return 0 if self.augment is None else augmentation.WIDTH
+        return self.metadata + (0 if self.augment is None else augmentation.WIDTH)
 
     def __call__(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """Rows in order, int64 `(N,)`, and what was drawn for each, float32 `(N, draws)`."""
@@ -52,10 +56,35 @@ class EpochPlan:
             rows = rng.permutation(self.rows).astype(np.int64)
         else:
             rows = rng.choice(self.rows, size=n, p=self.weights).astype(np.int64)
-        if self.augment is None:
+        if self.draws == 0:
             return rows, np.empty((n, 0), np.float32)
         # A sampler may bring a photo several times an epoch: each time it looks different.
         again = pd.Series(rows).groupby(rows).cumcount().to_numpy()
-        u = uniforms(self.keys[rows], again, self.seed, epoch, augmentation.UNIFORMS)
-        strength = None if self.strength is None else self.strength[rows]
-        return rows, augmentation.draw(self.augment, u, self.canvas, self.size, strength)
+        keys, drawn = self.keys[rows], []
+        if self.augment is not None:
+            u = uniforms(keys, again, self.seed, epoch, augmentation.UNIFORMS)
+            strength = None if self.strength is None else self.strength[rows]
+            drawn.append(augmentation.draw(self.augment, u, self.canvas, self.size, strength))
+        if self.metadata:
+            u = uniforms(~keys, again, self.seed, epoch, 1 + self.metadata)  # a stream of its own
+            drawn.append(forgotten(u, self.forget).astype(np.float32))
+        return rows, np.concatenate(drawn, axis=1)
+
+
+def forgotten(u: np.ndarray, rate: float) -> np.ndarray:
+    """Which metadata a training photo is shown without, so that a network can do without them.
+
+    At this rate all of them, and where there are several, at the same rate each by itself as well:
+    modality dropping (Neverova et al. 2016, arXiv:1501.00102).
+
+    Args:
+        u: `(n, 1 + M)` uniform numbers in [0, 1).
+        rate: In [0, 1).
+
+    Returns:
+        bool `(n, M)`.
+    """
+    gone = u < rate
+    own = gone[:, 1:] if gone.shape[1] > 2 else np.zeros_like(gone[:, 1:])
+    both: np.ndarray = gone[:, :1] | own
+    return both

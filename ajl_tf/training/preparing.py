@@ -6,17 +6,19 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
-from ajl_tf.config import Experiment
+from ajl_tf.config import Experiment, Model
 from ajl_tf.dataset.canvases import load_canvases
 from ajl_tf.dataset.drops import mark_dropped
 from ajl_tf.dataset.manifest import labelled, read_manifest
+from ajl_tf.dataset.metadata import check_metadata, learn_columns, telling, unknown_shares
 from ajl_tf.dataset.splits import load_or_make_split
 from ajl_tf.files import write_text
 from ajl_tf.inspection.grouping import group_duplicates
 from ajl_tf.inspection.leaks import find_leaks, leak_statement
-from ajl_tf.runs import LEAKS, manifest_hash
+from ajl_tf.runs import LEAKS, PHOTO_ONLY, manifest_hash
 from ajl_tf.training.members import Job, check_split
 
 
@@ -32,7 +34,7 @@ def prepare_job(
         cache: Folder for what is decoded and found of photos.
 
     Raises:
-        UserError: Data, split or drops that cannot be used.
+        UserError: Data, split, drops or metadata that cannot be used.
     """
     manifest = labelled(group_duplicates(read_manifest(data or [Path("data")]), cache))
     scheme = experiment.split.scheme
@@ -41,6 +43,7 @@ def prepare_job(
     manifest = manifest.drop(columns=["split", "fold"], errors="ignore").merge(split, on="image_id")
     manifest = mark_dropped(manifest, experiment.data.drop, experiment.data.drop_qc)
     check_split(manifest)
+    check_metadata(manifest, experiment.model.metadata)
     canvases = load_canvases(
         manifest["path"].tolist(),
         experiment.canvas,
@@ -63,3 +66,29 @@ def tell_leaks(run: Path, manifest: pd.DataFrame) -> None:
         f"too. See {run / LEAKS}, or set another split.name to draw a split without leaks.",
         file=sys.stderr,
     )
+
+
+def tell_metadata(model: Model, manifest: pd.DataFrame) -> None:
+    """Says what is taken beside the photos, for how many it is unknown, and what that means."""
+    columns = learn_columns(manifest, model.metadata, np.arange(len(manifest)))
+    shares = unknown_shares(manifest, model.metadata)
+    for column in columns:
+        known = f"{column.name} ({column.kind}: {column.words})"
+        print(f"metadata: {known}, unknown for {shares[column.name]:.1%} of the photos")
+    for name, share in telling(manifest, model.metadata).items():
+        print(
+            f"warning: the column {name} tells the label of {share:.0%} of the photos. If it is "
+            "written with the diagnosis or after it, the scores flatter and mean nothing for a new "
+            "photo: leave it out.",
+            file=sys.stderr,
+        )
+    if model.tone_columns:
+        print(
+            f"warning: {', '.join(model.tone_columns)} in model.metadata tells the skin's tone. "
+            "The network then answers by the tone that was recorded for a person: it learns how "
+            "common each condition is among the training photos of each tone, which is a matter of "
+            "who was photographed; a wrong or missing annotation changes the answer; and some "
+            "tones may lose by it what others gain. Compare the scores by tone with those of the "
+            f"photo alone ({PHOTO_ONLY} of the run) and of a training without it before use.",
+            file=sys.stderr,
+        )

@@ -22,6 +22,7 @@ class Rows:
         class_names: The conditions, sorted.
         train: int, rows that train.
         validation: int, rows that are watched; empty where nothing is selected.
+        metadata: Codes float32 `(N, M)`, NaN where unknown; None without metadata.
     """
 
     canvases: np.ndarray
@@ -32,6 +33,7 @@ class Rows:
     class_names: tuple[str, ...]
     train: np.ndarray
     validation: np.ndarray
+    metadata: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
@@ -46,3 +48,4 @@ class Recipe:
     augment: Augment
     training: Training
     mitigation: Mitigation = Mitigation()  # noqa: RUF009 - frozen
+    metadata_dropout: float = 0.0

@@ -19,7 +19,8 @@ class Stage:
     """The classifier on canvases, or its head on cached features.
 
     Attributes:
-        model: What trains: -> logits, or with a tone adversary -> logits and pooled features.
+        model: What trains: -> logits, or with a tone adversary -> logits and pooled features. Where
+            there are metadata, their encoding is its second input.
         source: What it trains on, `(N, …)`.
         augment: What is drawn for each; None for features.
         predictor: -> logits, of rows of `source`.
@@ -42,15 +43,23 @@ def make_stage(classifier: Classifier, rows: Rows, recipe: Recipe, phase: Phase)
         # Without augmentation, and with nothing to learn up to there, a photo has the same features
         # every epoch. A pooling that learns sees to it that they are not.
         features = _features(classifier, rows, recipe, size)
-        return Stage(
-            classifier.head, features, None, Predictor(classifier.head, tf.identity), False
-        )
-    model, predictor = classifier.model, image_predictor(classifier.model, recipe.input_size)
+        predictor = Predictor(classifier.head, tf.identity, _encoded(classifier, rows))
+        return Stage(classifier.head, features, None, predictor, False)
+    model = classifier.fused
+    predictor = image_predictor(classifier.model, recipe.input_size, rows.metadata)
     # Frozen features cannot forget anything.
     adversary = bool(trained and recipe.mitigation.tone_adversary)
     if adversary:
         model = keras.Model(model.input, [model.output, classifier.features.output])
     return Stage(at_size(model, size), rows.canvases, augment, predictor, adversary)
+
+
+def _encoded(classifier: Classifier, rows: Rows) -> np.ndarray | None:
+    """What the head takes of all rows' metadata, float32 `(N, W)`."""
+    if classifier.encoding is None:
+        return None
+    encoded: np.ndarray = classifier.encoding(rows.metadata).numpy()
+    return encoded
 
 
 def _features(classifier: Classifier, rows: Rows, recipe: Recipe, size: int) -> np.ndarray:

@@ -21,7 +21,8 @@ class Trainer(keras.Model):
 
     Its inputs are `{"source", "drawn"}`: canvases with what was drawn for each, augmented here, on
     the device that trains; or, with `augment=None`, cached features that go in as they are. With
-    `robust` or `adversary` there are `"groups"` as well, see `mitigation.tone_groups`.
+    `robust` or `adversary` there are `"groups"` as well, see `mitigation.tone_groups`; with
+    `encoding` `"metadata"`, codes that are forgotten as the last numbers drawn say.
     Evaluation, checkpoints and export see only `model`.
     """
 
@@ -34,18 +35,21 @@ class Trainer(keras.Model):
         xla: bool,
         robust: RobustLoss | None = None,
         adversary: ToneAdversary | None = None,
+        encoding: keras.layers.Layer | None = None,
     ):
         """Wraps `model`.
 
         Args:
             model: A classifier `(N, size, size, 3)` -> logits, or a head `(N, D)` -> logits; with
-                an adversary, -> logits and pooled features.
+                an adversary, -> logits and pooled features. With `encoding` it takes a list of that
+                and the encoding.
             augment: What the draws apply; None for features.
             size: Side of the classifier's input in pixels.
             class_weights: float32 `(C,)`, or None. A blended label weighs as the blend.
             xla: Compile the network with XLA. Only the network: the warp has no XLA kernel.
             robust: Weighs tone groups; needs a loss without reduction, as several devices do.
             adversary: Makes the features forget the tone.
+            encoding: Encodes the codes of metadata.
         """
         # float32 whatever the policy: a half-precision warp would be off by whole pixels.
         super().__init__(dtype="float32", name="trainer")
@@ -53,7 +57,7 @@ class Trainer(keras.Model):
         self.augment = augment
         self.size = size
         self.class_weights = class_weights
-        self.robust, self.adversary = robust, adversary
+        self.robust, self.adversary, self.encoding = robust, adversary, encoding
         self._forward = _quick(model, xla)
         # Takes the place of Keras' figure of the same name, for which all devices have equally
         # many photos.
@@ -70,6 +74,13 @@ class Trainer(keras.Model):
         x = inputs["source"]
         if self.augment is not None:
             x = augmentation.apply(x, inputs["drawn"], self.size, self.augment)
+        if self.encoding is not None:
+            codes, drawn = inputs["metadata"], inputs["drawn"]
+            gone = drawn[:, -codes.shape[1] :] > 0
+            encoded = self.encoding(ops.where(gone, np.float32(np.nan), codes))
+            if self.augment is not None:  # blended as the photos are
+                encoded = augmentation.apply_to_labels(encoded, drawn, self.augment)
+            x = [x, encoded]
         return self._forward(x, training=training)
 
     def compute_loss(
