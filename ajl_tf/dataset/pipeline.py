@@ -22,6 +22,7 @@ def training_batches(
     batch_size: int,
     done: int = 0,
     beside: Mapping[str, np.ndarray] | None = None,
+    filled: bool = False,
 ) -> tf.data.Dataset:
     """The batches of several epochs, one after the other.
 
@@ -37,6 +38,8 @@ def training_batches(
         batch_size: Rows a batch; an epoch's last batch may be smaller.
         done: Batches of the first of these epochs that are left out.
         beside: Name -> `(N, …)`: what else goes with each row.
+        filled: Fill an epoch's last batch up with its own rows; `"counts"`, float32 `(B,)`, is 1
+            for a row and 0 for one that fills.
 
     Returns:
         Dataset of `({"source": (B, ...), "drawn": (B, draws), …}, (B, classes))`.
@@ -51,7 +54,12 @@ def training_batches(
         return tf.data.Dataset.from_tensor_slices((rows, drawn)).batch(batch_size)
 
     def gathered(rows: tf.Tensor, drawn: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
-        more = {name: _take(array, rows) for name, array in (beside or {}).items()}
+        more = {}
+        if filled:
+            places, there = tf.range(batch_size), tf.shape(rows)[0]
+            more["counts"] = tf.cast(places < there, tf.float32)
+            rows, drawn = tf.gather(rows, places % there), tf.gather(drawn, places % there)
+        more |= {name: _take(array, rows) for name, array in (beside or {}).items()}
         return {"source": _take(source, rows), "drawn": drawn, **more}, _take(targets, rows)
 
     numbers = tf.data.Dataset.range(epochs.start, epochs.stop)

@@ -12,14 +12,14 @@ from keras import ops
 from ajl_tf.config import Mitigation
 
 
-def strategy(mitigation: Mitigation) -> tf.distribute.Strategy:
+def strategy(mitigation: Mitigation, batch_size: int) -> tf.distribute.Strategy:
     """How this machine trains: on all of its GPUs where it has several, else as TensorFlow does.
 
     `CUDA_VISIBLE_DEVICES` says which GPUs there are. Several train as one does with the same batch,
     within rounding, but that each draws its own dropout and mixes photos of its own share. What
     mitigates gaps between tones compares the groups of a whole batch, and so has one GPU.
     """
-    several = gpus()
+    several = gpus()[:batch_size]
     if len(several) < 2:
         return tf.distribute.get_strategy()
     if mitigation != Mitigation():
@@ -44,14 +44,17 @@ def is_shared() -> bool:
     return bool(tf.distribute.get_strategy().num_replicas_in_sync > 1)
 
 
-def batch_mean(losses: Any) -> Any:
-    """This device's part of the mean of a batch's losses `(n,)`; over all devices they sum to it.
+def batch_mean(losses: Any, counts: Any) -> Any:
+    """This device's part of the mean of a batch's losses; over all devices the parts sum to it.
 
-    Keras takes the mean of the devices' means instead, which is another where they have not equally
-    many photos, as in an epoch's last batch, and none at all where one of them has no photo.
+    An epoch's last batch is filled up, so that every device has photos: some kernels fail on none,
+    and Keras' own mean of the devices' means is another where their shares differ.
+
+    Args:
+        losses: `(n,)`, of this device's share.
+        counts: float32 `(n,)`: 1, or 0 for a row that only fills.
     """
-    context = tf.distribute.get_replica_context()
-    count = ops.cast(ops.size(losses), losses.dtype)
+    context, count = tf.distribute.get_replica_context(), ops.sum(counts)
     if context is not None:
         count = context.all_reduce(tf.distribute.ReduceOp.SUM, count)
-    return ops.sum(losses) / count
+    return ops.sum(losses * counts) / count

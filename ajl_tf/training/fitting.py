@@ -144,6 +144,7 @@ def _fit_phase(
             **({"groups": groups} if robust or adversary else {}),
             **({} if rows.metadata is None else {"metadata": rows.metadata}),
         },
+        filled=is_shared(),
     )
     weights = class_weights(labels, classes, balance.class_weights, balance.effective_number_beta)
     trainer = Trainer(

@@ -22,7 +22,8 @@ class Trainer(keras.Model):
     Its inputs are `{"source", "drawn"}`: canvases with what was drawn for each, augmented here, on
     the device that trains; or, with `augment=None`, cached features that go in as they are. With
     `robust` or `adversary` there are `"groups"` as well, see `mitigation.tone_groups`; with
-    `encoding` `"metadata"`, codes that are forgotten as the last numbers drawn say.
+    `encoding` `"metadata"`, codes that are forgotten as the last numbers drawn say; on several
+    devices `"counts"`, see `devices.batch_mean`.
     Evaluation, checkpoints and export see only `model`.
     """
 
@@ -59,8 +60,7 @@ class Trainer(keras.Model):
         self.class_weights = class_weights
         self.robust, self.adversary, self.encoding = robust, adversary, encoding
         self._forward = _quick(model, xla)
-        # Takes the place of Keras' figure of the same name, for which all devices have equally
-        # many photos.
+        # Takes the place of Keras' figure of the same name, which counts what fills a batch too.
         self.shown_loss = keras.metrics.Mean("loss") if is_shared() else None
 
     @property
@@ -105,9 +105,9 @@ class Trainer(keras.Model):
         else:
             losses = self.loss(y, logits)
             losses = losses if sample_weight is None else losses * sample_weight
-            loss = self.robust(losses, groups) if self.robust else batch_mean(losses)
+            loss = self.robust(losses, groups) if self.robust else batch_mean(losses, x["counts"])
             if self.shown_loss:
-                self.shown_loss.update_state(losses)
+                self.shown_loss.update_state(losses, x["counts"])
         return loss if self.adversary is None else loss + self.adversary(y_pred[1], groups)
 
 
