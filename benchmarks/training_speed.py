@@ -21,20 +21,25 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-import keras
-import numpy as np
-import tensorflow as tf
+from ajl_tf import process
 
-from ajl_tf.config import Augment, Balance, Loss, Phase, Training
-from ajl_tf.errors import run_verb
-from ajl_tf.models.classifier import Classifier, build_classifier, unfreeze
-from ajl_tf.runs import HISTORY
-from ajl_tf.training import augment as augmentation
-from ajl_tf.training.fitting import fit
-from ajl_tf.training.keyed import uniforms
-from ajl_tf.training.recipe import Recipe, Rows
+process.prepare()  # as every verb does, before TensorFlow is imported
+
+import keras  # noqa: E402
+import numpy as np  # noqa: E402
+import tensorflow as tf  # noqa: E402
+
+from ajl_tf.config import Augment, Balance, Loss, Phase, Training  # noqa: E402
+from ajl_tf.errors import run_verb  # noqa: E402
+from ajl_tf.models.classifier import Classifier, build_classifier, unfreeze  # noqa: E402
+from ajl_tf.runs import HISTORY  # noqa: E402
+from ajl_tf.training import augment as augmentation  # noqa: E402
+from ajl_tf.training.fitting import fit  # noqa: E402
+from ajl_tf.training.keyed import uniforms  # noqa: E402
+from ajl_tf.training.recipe import Recipe, Rows  # noqa: E402
 
 CLASSES = 21
+PARTS = ("step", "frozen", "augmentation")
 FLIPS = Augment(horizontal_flip=True, vertical_flip=True)
 GEOMETRY = Augment(**FLIPS.model_dump() | {"rotation": 30.0, "zoom": (0.55, 1.0)})
 ALL = Augment(
@@ -54,11 +59,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--photos", type=int, default=160)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--frozen-photos", type=int, default=2288, help="of the frozen phase")
+    parser.add_argument("--parts", nargs="+", default=PARTS, choices=PARTS)
     options = parser.parse_args(argv)
-    rows = noise(options.photos, round(options.size * 8 / 7))
-    steps(rows, options)
-    frozen(rows, options)
-    augmenting(rows.canvases[: options.batch_size], options)
+    canvas = round(options.size * 8 / 7)
+    if "step" in options.parts:
+        steps(noise(options.photos, canvas), options)
+    if "frozen" in options.parts:
+        frozen(noise(options.frozen_photos, canvas), options)
+    if "augmentation" in options.parts:
+        augmenting(noise(options.batch_size, canvas).canvases, options)
     return 0
 
 
@@ -153,14 +163,15 @@ def frozen(rows: Rows, options: argparse.Namespace, number: int = 20) -> None:
     """Prints what epochs of a frozen backbone cost, with and without cached features."""
     phase = {"name": "frozen", "unfreeze": 0.0, "learning_rate": 1e-3}
     start = time.perf_counter()
-    epochs(rows, options, Phase(epochs=number, augment=False, **phase), Augment())
+    taken = epochs(rows, options, Phase(epochs=number, augment=False, **phase), Augment())
     cached = time.perf_counter() - start
     # A turn by nothing: the backbone has to run for every batch.
     ordinary = epochs(rows, options, Phase(epochs=2, **phase), Augment(rotation=1e-9))
     whole = ordinary[0] + (number - 1) * ordinary[1]
     print(
-        f"{number} epochs of a frozen backbone: {cached:.1f} s with all that is around them, "
-        f"{whole:.1f} s without cached features (from two epochs): {whole / cached:.0f} times"
+        f"{number} epochs of {len(rows.train)} photos, backbone frozen: {cached:.1f} s with all "
+        f"that is around them ({sum(taken):.1f} s of it the epochs), {whole:.1f} s without cached "
+        f"features (from two epochs): {whole / cached:.1f} times"
     )
 
 

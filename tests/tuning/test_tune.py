@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pandas as pd
@@ -15,7 +16,7 @@ name = "small"
 name = "drawn"
 scheme = "60/20/20"
 [model]
-backbone = "mobilenet_v2"
+backbone = "tiny"
 weights = "none"
 input_size = 32
 [[phases]]
@@ -31,11 +32,26 @@ experiment = "small.toml"
 """
 
 
+# What Python runs as it starts, in the child too.
+STARTUP = """
+import sys
+sys.path.insert(0, {tests!r})
+from conftest import add_tiny_backbone
+from ajl_tf.models.zoo import BACKBONES
+add_tiny_backbone(BACKBONES.__setitem__)
+"""
+
+
+@pytest.mark.usefixtures("tiny_backbone")
 def test_a_trial_is_the_train_command(
     drawn_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "small.toml").write_text(EXPERIMENT)
     (tmp_path / "sweep.toml").write_text(SWEEP)
+    (tmp_path / "lib").mkdir()
+    tests = str(Path(__file__).parents[1])
+    (tmp_path / "lib/sitecustomize.py").write_text(STARTUP.format(tests=tests))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "lib"), prepend=os.pathsep)
     monkeypatch.chdir(tmp_path)
     assert main(["sweep.toml", "--data", str(drawn_set)]) == 0
     out = tmp_path / "experiments/runs/sweep-once"
