@@ -22,7 +22,7 @@ def training_batches(
     batch_size: int,
     done: int = 0,
     beside: Mapping[str, np.ndarray] | None = None,
-    filled: bool = False,
+    fill_to: int | None = None,
 ) -> tf.data.Dataset:
     """The batches of several epochs, one after the other.
 
@@ -38,8 +38,8 @@ def training_batches(
         batch_size: Rows a batch; an epoch's last batch may be smaller.
         done: Batches of the first of these epochs that are left out.
         beside: Name -> `(N, …)`: what else goes with each row.
-        filled: Fill an epoch's last batch up with its own rows; `"counts"`, float32 `(B,)`, is 1
-            for a row and 0 for one that fills.
+        fill_to: Every batch is filled up to so many with its own rows, and `"counts"`, float32
+            `(B,)`, is 1 for a row and 0 for one that fills; None: batches are as they are.
 
     Returns:
         Dataset of `({"source": (B, ...), "drawn": (B, draws), …}, (B, classes))`.
@@ -55,8 +55,8 @@ def training_batches(
 
     def gathered(rows: tf.Tensor, drawn: tf.Tensor) -> tuple[dict[str, tf.Tensor], tf.Tensor]:
         more = {}
-        if filled:
-            places, there = tf.range(batch_size), tf.shape(rows)[0]
+        if fill_to is not None:
+            places, there = tf.range(fill_to), tf.shape(rows)[0]
             more["counts"] = tf.cast(places < there, tf.float32)
             rows, drawn = tf.gather(rows, places % there), tf.gather(drawn, places % there)
         more |= {name: _take(array, rows) for name, array in (beside or {}).items()}

@@ -12,14 +12,14 @@ from keras import ops
 from ajl_tf.config import Mitigation
 
 
-def strategy(mitigation: Mitigation, batch_size: int) -> tf.distribute.Strategy:
+def strategy(mitigation: Mitigation) -> tf.distribute.Strategy:
     """How this machine trains: on all of its GPUs where it has several, else as TensorFlow does.
 
     `CUDA_VISIBLE_DEVICES` says which GPUs there are. Several train as one does with the same batch,
     within rounding, but that each draws its own dropout and mixes photos of its own share. What
     mitigates gaps between tones compares the groups of a whole batch, and so has one GPU.
     """
-    several = gpus()[:batch_size]
+    several = gpus()
     if len(several) < 2:
         return tf.distribute.get_strategy()
     if mitigation != Mitigation():
@@ -44,11 +44,20 @@ def is_shared() -> bool:
     return bool(tf.distribute.get_strategy().num_replicas_in_sync > 1)
 
 
+def filled_size(batch_size: int) -> int | None:
+    """What a batch is filled up to, so that all devices have equally many rows; None: as it is.
+
+    TensorFlow leaves a device without any otherwise (of 4 rows, three have 2, 2 and 0), and some
+    kernels fail on none.
+    """
+    count: int = tf.distribute.get_strategy().num_replicas_in_sync
+    return -(-batch_size // count) * count if count > 1 else None
+
+
 def batch_mean(losses: Any, counts: Any) -> Any:
     """This device's part of the mean of a batch's losses; over all devices the parts sum to it.
 
-    An epoch's last batch is filled up, so that every device has photos: some kernels fail on none,
-    and Keras' own mean of the devices' means is another where their shares differ.
+    Keras' own mean of the devices' means would count the rows that only fill a batch.
 
     Args:
         losses: `(n,)`, of this device's share.

@@ -15,7 +15,7 @@ from ajl_tf.models.classifier import Classifier, at_size, unfreeze
 from ajl_tf.runs import HISTORY
 from ajl_tf.training.balance import class_weights, sampling_weights, strengths
 from ajl_tf.training.callbacks import BestWeights, EpochLog, Validation, watchers
-from ajl_tf.training.devices import is_shared
+from ajl_tf.training.devices import filled_size, is_shared
 from ajl_tf.training.keeping import Keeper
 from ajl_tf.training.mitigation import RobustLoss, ToneAdversary, check_tones, tone_groups
 from ajl_tf.training.optimizers import depth_rates, make_optimizer
@@ -144,7 +144,7 @@ def _fit_phase(
             **({"groups": groups} if robust or adversary else {}),
             **({} if rows.metadata is None else {"metadata": rows.metadata}),
         },
-        filled=is_shared(),
+        fill_to=filled_size(batch_size),
     )
     weights = class_weights(labels, classes, balance.class_weights, balance.effective_number_beta)
     trainer = Trainer(

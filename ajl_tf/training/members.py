@@ -162,7 +162,7 @@ def _train(
     keras.utils.set_random_seed(experiment.seed)
     keras.config.set_dtype_policy(experiment.training.precision)
     columns = learn_columns(job.manifest, experiment.model.metadata, train)
-    devices = strategy(experiment.mitigation, experiment.training.batch_size)
+    devices = strategy(experiment.mitigation)
     with devices.scope():
         classifier = _build(experiment, len(names), columns)
     tones = job.manifest["skin_tone"].to_numpy()
