@@ -90,9 +90,7 @@ def _parts(model: keras.Model) -> _Part:
     """Image to feature map, feature map to pooled features, pooled features to logits."""
     pool = model.get_layer("pooled_features")
     extractor = keras.Model(model.input, pool.input)
-    if all(layer.compute_dtype == "float32" for layer in extractor.layers):
-        extractor = folded(extractor)  # the same function in two thirds of the time
-    return extractor, pool, model.get_layer("head")
+    return folded(extractor, inference=True), pool, model.get_layer("head")
 
 
 def _class_evidence(part: _Part, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:

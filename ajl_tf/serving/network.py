@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import keras
@@ -12,6 +13,7 @@ import tensorflow as tf
 from ajl_tf.dataset.images import fit, to_input
 from ajl_tf.dataset.metadata import Column
 from ajl_tf.models.metadata import columns_of
+from ajl_tf.training.folding import baked
 
 Views = Literal["none", "flips", "flips+crops"]
 FEATURES = "pooled_features"  # the layer's name, see models.classifier
@@ -48,15 +50,19 @@ class Member:
         """The M columns that it takes beside the photo."""
         return columns_of(self.model)
 
+    @cached_property
+    def network(self) -> keras.Model:
+        """What answers: `model` -> pooled features and logits, its normalisations folded in."""
+        outputs = [self.model.get_layer(FEATURES).output, self.model.outputs[0]]
+        return baked(keras.Model(self.model.inputs, outputs))
+
     def outputs(self) -> Outputs:
         """A function of canvases, uint8 `(N, C, C, 3)` -> features `(N, D)`, logits `(N, C)`.
 
         Its second argument are codes `(N, M)` of the metadata, NaN where unknown; without it, or
         with None, nothing is known.
         """
-        network = keras.Model(
-            self.model.inputs, [self.model.get_layer(FEATURES).output, self.model.outputs[0]]
-        )
+        network = self.network
 
         def outputs(
             canvases: tf.Tensor, codes: tf.Tensor | None = None

@@ -49,7 +49,7 @@ class Server(tf.Module):
         super().__init__(name="ajl_tf")
         # The networks themselves are not tracked: their variables are, and the traced functions.
         self._outputs = [member.outputs() for member in members]
-        self._variables = [v.value for member in members for v in member.model.variables]
+        self._variables = [v.value for member in members for v in member.network.variables]
         total = sum(member.weight for member in members)
         self._weights = [member.weight / total for member in members]
         self._temperatures = [member.temperature for member in members]

@@ -1,14 +1,15 @@
-"""A faster view of a network in training: convolutions with the frozen normalisation behind them.
+"""A faster form of a network: convolutions with the normalisation behind them.
 
 A BatchNormalization that holds still multiplies and shifts every activation by constants. Folded
 into the convolution's kernel and a bias, the same function of the same weights needs one pass over
-memory instead of three.
+memory instead of three. TensorFlow itself does so in inference, but not behind a depthwise
+convolution.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -24,8 +25,8 @@ class NormalizedConvolution(keras.layers.Layer):
         self.convolution = convolution
         self.norm = norm
 
-    def call(self, x: Any) -> Any:
-        """What `norm(convolution(x))` is, with the same gradients."""
+    def kernel_and_bias(self) -> tuple[Any, Any]:
+        """What the convolution multiplies with and adds, the normalisation's share included."""
         layer, norm = self.convolution, self.norm
         scale = ops.rsqrt(norm.moving_variance + norm.epsilon)
         if norm.scale:
@@ -35,14 +36,16 @@ class NormalizedConvolution(keras.layers.Layer):
             bias = bias + norm.beta
         if layer.use_bias:
             bias = bias + layer.bias * scale
-        kernel = layer.kernel
         if isinstance(layer, keras.layers.DepthwiseConv2D):
-            kernel = kernel * ops.reshape(scale, (1, 1, *kernel.shape[2:]))
-            convolve = ops.depthwise_conv
-        else:
-            kernel = kernel * scale
-            convolve = ops.conv
-        y = convolve(
+            scale = ops.reshape(scale, (1, 1, *layer.kernel.shape[2:]))
+        return layer.kernel * scale, bias
+
+    def call(self, x: Any) -> Any:
+        """What `norm(convolution(x))` is, with the same gradients."""
+        layer = self.convolution
+        kernel, bias = self.kernel_and_bias()
+        depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+        y = (ops.depthwise_conv if depthwise else ops.conv)(
             x,
             kernel,
             strides=layer.strides,
@@ -52,23 +55,50 @@ class NormalizedConvolution(keras.layers.Layer):
         )
         return _with_bias(y, bias)
 
+    def baked(self, x: Any) -> Any:
+        """What `call` gives, by a plain convolution with weights of its own."""
+        layer = self.convolution
+        plain = type(layer).from_config(layer.get_config() | {"use_bias": True})
+        y = plain(x)
+        plain.set_weights([ops.convert_to_numpy(each) for each in self.kernel_and_bias()])
+        return y
 
-def folded(model: keras.Model) -> keras.Model:
-    """A view of a functional model whose frozen normalisations are folded; it shares all weights.
+
+def folded(model: keras.Model, *, inference: bool = False) -> keras.Model:
+    """A view of a functional model whose normalisations are folded; it shares all weights.
 
     Args:
-        model: Float32, with BatchNormalization layers that are frozen or not; only those that are,
-            and directly follow a convolution that nothing else reads, are folded.
+        model: With BatchNormalization layers; those that directly follow a convolution that nothing
+            else reads are folded, where both compute in float32.
+        inference: The view is for calls with `training=False` alone, so that normalisations that
+            train hold still as well; else only those that are frozen are folded.
 
     Returns:
         A model of the same function and the same trainable weights, to be called, not saved.
     """
-    pairs = dict(_pairs(model))
+    return _without_norms(model, inference, NormalizedConvolution.__call__)
+
+
+def baked(model: keras.Model) -> keras.Model:
+    """What a functional model answers in inference, as a network that has fewer weights.
+
+    Folded as `folded` does it, into plain convolutions with weights of their own; all other layers
+    and their weights are shared.
+    """
+    return _without_norms(model, True, NormalizedConvolution.baked)
+
+
+def _without_norms(
+    model: keras.Model,
+    inference: bool,
+    joined: Callable[[NormalizedConvolution, Any], Any],
+) -> keras.Model:
+    pairs = dict(_pairs(model, inference))
     norms = set(pairs.values())
 
     def call(layer: keras.layers.Layer, *args: Any, **kwargs: Any) -> Any:
         if layer in pairs:
-            return NormalizedConvolution(layer, pairs[layer])(*args)
+            return joined(NormalizedConvolution(layer, pairs[layer]), *args)
         return args[0] if layer in norms else layer(*args, **kwargs)
 
     if not pairs:
@@ -76,7 +106,9 @@ def folded(model: keras.Model) -> keras.Model:
     return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
 
 
-def _pairs(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, keras.layers.Layer]]:
+def _pairs(
+    model: keras.Model, inference: bool
+) -> Iterator[tuple[keras.layers.Layer, keras.layers.Layer]]:
     """Each convolution with the normalisation to fold into it."""
     # A layer may also have nodes of other models, so that only this model's count.
     nodes = [node for depth in model._nodes_by_depth.values() for node in depth]
@@ -84,13 +116,17 @@ def _pairs(model: keras.Model) -> Iterator[tuple[keras.layers.Layer, keras.layer
     reads = Counter(parent.operation for node in nodes for parent in node.parent_nodes)
     for node in nodes:
         norm = node.operation
-        if not isinstance(norm, keras.layers.BatchNormalization) or norm.trainable:
+        if not isinstance(norm, keras.layers.BatchNormalization):
+            continue
+        if norm.trainable and not inference:
             continue
         (parent,) = node.parent_nodes
         layer = parent.operation
         if (
             type(layer) in (keras.layers.Conv2D, keras.layers.DepthwiseConv2D)
             and layer.activation is keras.activations.linear
+            # Half precision keeps Keras' own normalisation, which computes in float32.
+            and layer.compute_dtype == norm.compute_dtype == "float32"
             and calls[layer] == calls[norm] == reads[layer] == 1
         ):
             yield layer, norm

@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from ajl_tf.dataset.images import to_input
 from ajl_tf.dataset.pipeline import evaluation_batches
+from ajl_tf.training.folding import folded
 
 
 class Predictor:
@@ -52,4 +53,5 @@ def image_predictor(model: keras.Model, size: int, metadata: np.ndarray | None =
         size: Side of its input in pixels.
         metadata: Codes `(N, M)` of all canvases, for a classifier that takes them.
     """
-    return Predictor(model, lambda canvases: to_input(canvases, size), metadata)
+    network = folded(model, inference=True)
+    return Predictor(network, lambda canvases: to_input(canvases, size), metadata)

@@ -134,6 +134,5 @@ def _quick(model: keras.Model, xla: bool) -> Callable[..., Any]:
 
         compiled: Callable[..., Any] = tf.function(model, jit_compile=True)
         return compiled
-    # Half precision keeps Keras' own normalisation, which computes in float32.
-    view = folded(model) if keras.config.dtype_policy().name == "float32" else model
+    view = folded(model)
     return lambda x, training: view(x, training=training)

@@ -11,7 +11,7 @@ import tensorflow as tf
 from keras import layers
 
 from ajl_tf.models.classifier import build_classifier, unfreeze
-from ajl_tf.training.folding import NormalizedConvolution, folded
+from ajl_tf.training.folding import NormalizedConvolution, baked, folded
 
 RNG = np.random.default_rng(0)
 
@@ -48,20 +48,53 @@ def assert_same_function(model: keras.Model, size: tuple[int, ...]) -> None:
         np.testing.assert_allclose(ours, theirs, rtol=2e-3, atol=1e-3 * np.abs(theirs).max())
 
 
-@pytest.mark.parametrize(
-    "convolution",
-    [
-        lambda: layers.Conv2D(6, 3, use_bias=False),
-        lambda: layers.Conv2D(6, 3, strides=2, padding="same"),
-        lambda: layers.Conv2D(6, 2, dilation_rate=2, groups=2),
-        lambda: layers.DepthwiseConv2D(3, strides=2, padding="same", use_bias=False),
-        lambda: layers.DepthwiseConv2D(2, depth_multiplier=3),
-    ],
-)
+CONVOLUTIONS = [
+    lambda: layers.Conv2D(6, 3, use_bias=False),
+    lambda: layers.Conv2D(6, 3, strides=2, padding="same"),
+    lambda: layers.Conv2D(6, 2, dilation_rate=2, groups=2),
+    lambda: layers.DepthwiseConv2D(3, strides=2, padding="same", use_bias=False),
+    lambda: layers.DepthwiseConv2D(2, depth_multiplier=3),
+]
+
+
+@pytest.mark.parametrize("convolution", CONVOLUTIONS)
 def test_convolutions(convolution: Any) -> None:
     model = network(convolution())
     assert joined(model) == 1
     assert_same_function(model, (3, 9, 8, 4))
+
+
+@pytest.mark.parametrize("convolution", CONVOLUTIONS)
+def test_inference_folds_what_trains_as_well(convolution: Any) -> None:
+    model = network(convolution())
+    for layer in model.layers:
+        layer.trainable = True
+    x = tf.constant(RNG.normal(size=(3, 9, 8, 4)), tf.float32)
+    expected = model(x, training=False).numpy()
+    for view in (folded(model, inference=True), baked(model)):
+        assert not any(isinstance(each, layers.BatchNormalization) for each in view.layers)
+        np.testing.assert_allclose(view(x, training=False), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_what_is_baked_keeps_its_weights() -> None:
+    model = network(layers.DepthwiseConv2D(3, use_bias=False))
+    x = tf.constant(RNG.normal(size=(2, 9, 8, 4)), tf.float32)
+    plain = baked(model)
+    before = plain(x).numpy()
+    # The rest is shared: only convolution and normalisation get other numbers.
+    for layer in model.layers[2:4]:
+        layer.set_weights([weight * 1.5 for weight in layer.get_weights()])
+    np.testing.assert_array_equal(plain(x), before)
+    assert not np.allclose(model(x), before)
+
+
+def test_half_precision_keeps_its_normalisation() -> None:
+    keras.config.set_dtype_policy("mixed_float16")
+    try:
+        model = network(layers.Conv2D(5, 3))
+    finally:
+        keras.config.set_dtype_policy("float32")
+    assert joined(model) == 0
 
 
 @pytest.mark.parametrize("norm", [{"scale": False}, {"center": False}, {"epsilon": 0.3}])
