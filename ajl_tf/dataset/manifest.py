@@ -195,7 +195,7 @@ def _duplicates(manifest: pd.DataFrame) -> list[str]:
     rows = manifest.dropna(subset="image_id")
     again = rows[rows.duplicated("image_id")]
     first = rows[rows["image_id"].isin(again["image_id"])].drop_duplicates("image_id")
-    places = first[_FILE] + " row " + first[_LINE].map(str)
+    places = first[_FILE] + " row " + first[_LINE].astype(str)
     where = dict(zip(first["image_id"], places, strict=True))
     problems = []
     for file, repeats in again.groupby(_FILE, sort=False):
