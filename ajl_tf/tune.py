@@ -92,6 +92,7 @@ def _try_rates(arguments: argparse.Namespace) -> int:
     from ajl_tf.pages.folder import check_folder, result_folder
     from ajl_tf.runs import CONFIG, ENVIRONMENT, environment, write_json
     from ajl_tf.training.preparing import prepare_job
+    from ajl_tf.training.resuming import memory_told
     from ajl_tf.tuning.rates import FIGURE, TABLE, find_phase, told, try_rates
 
     phase = find_phase(experiment, arguments.learning_rates or None)
@@ -103,7 +104,7 @@ def _try_rates(arguments: argparse.Namespace) -> int:
     words += ["--between", str(low), str(high), "--updates", str(updates)]
     for change in arguments.set:
         words += ["--set", change]
-    with result_folder(out) as folder:
+    with result_folder(out) as folder, memory_told(experiment.training.batch_size):
         write_text(folder / CONFIG, to_toml(experiment))
         write_json(folder / ENVIRONMENT, environment(words))
         found, table = try_rates(job, phase, low, high, updates, folder)

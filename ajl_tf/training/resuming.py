@@ -59,20 +59,42 @@ def held(run: Path, batch_size: int) -> Iterator[None]:
     Raises:
         UserError: Another process is at it; or the memory is used up, with what to do.
     """
-    import tensorflow as tf
-
     with locked(run / LOCK, f"the run {run}"):
         try:
-            yield
+            with memory_told(batch_size):
+                yield
         except UserError:
             raise
         except BaseException as error:
-            # TensorFlow calls a full disk an exhausted resource as well.
-            of_memory = isinstance(error, (MemoryError, tf.errors.ResourceExhaustedError))
-            if of_memory and os.strerror(errno.ENOSPC) not in str(error):
-                raise _out_of_memory(error, batch_size) from None
             error.add_note(f"To go on from there: python -m ajl_tf.train --resume {run}")
             raise
+
+
+@contextmanager
+def memory_told(batch_size: int) -> Iterator[None]:
+    """Says what to do where a training uses up the memory.
+
+    Raises:
+        UserError: It did.
+    """
+    import tensorflow as tf
+
+    try:
+        yield
+    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
+        # TensorFlow calls a full disk an exhausted resource as well.
+        if os.strerror(errno.ENOSPC) in str(error):
+            raise
+        what = " ".join(str(error).split())[:200]
+        if batch_size == 1:
+            remedy = "The batch is 1 photo already: use a smaller model.input_size or backbone."
+        else:
+            remedy = (
+                f"training.batch_size is {batch_size}. Begin anew with --set training.batch_size="
+                f"{batch_size // 2}, and with twice the phases.accumulate for updates of the same "
+                "size."
+            )
+        raise UserError(f"out of memory ({what}). {remedy}") from None
 
 
 def record_job(run: Path, job: Job, task: Task) -> None:
@@ -162,18 +184,6 @@ def _changed(run: Path, problems: list[str]) -> UserError:
         f"{run} cannot be gone on with, it is not what was begun:\n{listed(problems)}\n"
         "Put back what was changed, or train anew."
     )
-
-
-def _out_of_memory(error: BaseException, batch_size: int) -> UserError:
-    what = " ".join(str(error).split())[:200]
-    if batch_size == 1:
-        remedy = "The batch is 1 photo already: use a smaller model.input_size or backbone."
-    else:
-        remedy = (
-            f"training.batch_size is {batch_size}. Train anew with --set training.batch_size="
-            f"{batch_size // 2}, and with twice the phases.accumulate for updates of the same size."
-        )
-    return UserError(f"out of memory ({what}). {remedy}")
 
 
 def _file_hash(path: Path) -> str:

@@ -15,6 +15,7 @@ from ajl_tf.training.members import train_holdout
 from ajl_tf.training.preparing import prepare_job
 from ajl_tf.training.probe import RateProbe
 from ajl_tf.tune import main
+from ajl_tf.tuning import rates
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone", "blank_figures")
 BATCH = 21  # half of the photos that train
@@ -60,8 +61,8 @@ def tune(photos: Path, *options: str) -> int:
 
 def test_at_one_rate_it_is_the_phase_as_it_trains(folder: Path, drawn_set: Path) -> None:
     """Twenty updates, two batches each, an epoch each: losses are those of the epochs."""
-    rates = ["--between", "0.05", "0.05000001", "--updates", "20"]
-    assert tune(drawn_set, "--learning-rates", *rates) == 0
+    options = ["--between", "0.05", "0.05000001", "--updates", "20"]
+    assert tune(drawn_set, "--learning-rates", *options) == 0
     (made,) = (folder / "experiments/runs").iterdir()
     assert made.name.startswith("rates-small-second-")
     assert sorted(path.name for path in made.iterdir()) == MADE
@@ -78,8 +79,8 @@ def test_at_one_rate_it_is_the_phase_as_it_trains(folder: Path, drawn_set: Path)
 def test_rates_grow_until_the_loss_diverges(
     folder: Path, drawn_set: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rates = ["--between", "1e-3", "1e5", "--updates", "60", "--set", "phases.second.accumulate=1"]
-    assert tune(drawn_set, "--learning-rates", "second", "--out", "out", *rates) == 0
+    options = ["--between", "1e-3", "1e5", "--updates", "60", "--set", "phases.second.accumulate=1"]
+    assert tune(drawn_set, "--learning-rates", "second", "--out", "out", *options) == 0
     table = pd.read_csv(folder / "out/rates.csv")
     found = json.loads((folder / "out/rates.json").read_text())
     assert 20 < len(table) < 60
@@ -105,11 +106,20 @@ def test_rates_grow_until_the_loss_diverges(
 def test_where_no_rate_helps_none_is_suggested(
     folder: Path, drawn_set: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rates = ["--between", "1e-9", "1e-8", "--updates", "20"]
-    assert tune(drawn_set, "--learning-rates", "first", "--out", "out", *rates) == 0
+    options = ["--between", "1e-9", "1e-8", "--updates", "20"]
+    assert tune(drawn_set, "--learning-rates", "first", "--out", "out", *options) == 0
     assert json.loads((folder / "out/rates.json").read_text())["suggested"] is None
     assert "no suggestion for phases.first.learning_rate" in capsys.readouterr().out
     assert len(pd.read_csv(folder / "out/rates.csv")) == 20
+
+
+def test_out_of_memory_says_which_batch_to_try(
+    folder: Path, drawn_set: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rates, "train_holdout", lambda *_: np.zeros(1 << 50))  # petabytes
+    with pytest.raises(UserError, match=r"out of memory .* --set training\.batch_size=10,"):
+        tune(drawn_set, "--learning-rates", "--out", "out")
+    assert not (folder / "out").exists()
 
 
 @pytest.mark.parametrize("loss", [np.nan, np.inf, 9.0])
