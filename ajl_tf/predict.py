@@ -13,7 +13,7 @@ import argparse
 import csv
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,8 @@ from ajl_tf.process import import_tensorflow
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from ajl_tf.serving.batch import Answers
 
 EXIT_SOME_UNREADABLE = 1
 
@@ -54,6 +56,13 @@ def _parser() -> argparse.ArgumentParser:
         "--shard", metavar="I/N", default="0/1", help="only the I-th (from 0) of N equal parts"
     )
     parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="answer in N processes, which Ray runs here or on the cluster that RAY_ADDRESS names "
+        "(extra ray)",
+    )
+    parser.add_argument(
         "--batch-size",
         type=int,
         default=32,
@@ -79,6 +88,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError(f"--out and --submission must differ. Received for both: {arguments.out}")
     if arguments.batch_size < 1:
         raise UserError(f"--batch-size must be at least 1. Received: {arguments.batch_size}")
+    if arguments.workers is not None and arguments.workers < 1:
+        raise UserError(f"--workers must be at least 1. Received: {arguments.workers}")
     if arguments.submission and shards > 1:
         raise UserError(
             "a submission needs every photo; leave --shard out, or submit after merging."
@@ -90,16 +101,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     wanted = test_ids(arguments.photos) if arguments.submission else []
 
     import_tensorflow()
+    from ajl_tf.serving.batch import predict_photos
     from ajl_tf.serving.savedmodel import load
+    from ajl_tf.serving.spread import predict_spread
 
     model = load(arguments.model)
     empty = _empty_table(rows, model, arguments.photos)
     rows = rows.iloc[len(rows) * shard // shards : len(rows) * (shard + 1) // shards]
     texts = _texts(model, rows, arguments.metadata)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    predicted, errors, strange = _predict(
-        model, rows, empty, unfinished, arguments.batch_size, texts
-    )
+    paths, size = rows["path"].tolist(), arguments.batch_size
+    if arguments.workers is None:
+        answers = predict_photos(model, paths, size, texts)
+    else:
+        answers = predict_spread(arguments.model, paths, size, texts, arguments.workers)
+    predicted, errors, strange = _predict(model, rows, empty, unfinished, answers)
     unfinished.rename(arguments.out)
     print(f"predictions  {arguments.out} ({len(predicted)} of {len(rows)} photos)")
     if strange is not None:
@@ -172,8 +188,7 @@ def _predict(
     rows: pd.DataFrame,
     empty: pd.DataFrame,
     out: Path,
-    batch_size: int,
-    texts: dict[str, Any] | None,
+    answered: Iterable[Answers],
 ) -> tuple[dict[str, str], list[tuple[str, str, str]], int | None]:
     """Streams predictions into `out`.
 
@@ -184,11 +199,9 @@ def _predict(
     from ajl_tf.assessment.predictions import make_predictions, prediction_lines
     from ajl_tf.files import naming
     from ajl_tf.progress import ProgressLine
-    from ajl_tf.serving.batch import predict_photos
     from ajl_tf.serving.savedmodel import class_names
 
     names = class_names(model)
-    paths = rows["path"].tolist()
     predicted: dict[str, str] = {}
     errors: list[tuple[str, str, str]] = []
     strange = 0 if "unlike" in empty else None
@@ -196,7 +209,7 @@ def _predict(
     # Mode x: two processes with one --out must not write into one file.
     with naming(out), out.open("x", encoding="utf-8", newline="") as file:
         file.write(prediction_lines(empty, header=True))
-        for answers in predict_photos(model, paths, batch_size, texts):
+        for answers in answered:
             if answers.rows:
                 table = make_predictions(rows.iloc[answers.rows], names, answers.probabilities)
                 if strange is not None:

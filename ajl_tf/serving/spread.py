@@ -1,0 +1,153 @@
+"""Batch inference in several processes, on one machine or many: Ray Data around `batch`.
+
+Every worker loads the SavedModel once and answers one block of photos after the other. Ray starts a
+worker that died anew, and has its block answered again: a photo's answer depends on nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ajl_tf import process
+from ajl_tf.errors import UserError
+from ajl_tf.serving.batch import Answers, predict_photos
+
+_BATCHES = 8  # a block: what is done again where a worker dies
+_TOLD = "told "  # before the names of metadata columns, so that none of ours is among them
+
+
+def predict_spread(
+    folder: Path,
+    paths: Sequence[str | Path],
+    batch_size: int,
+    texts: Mapping[str, np.ndarray] | None,
+    workers: int,
+) -> Iterator[Answers]:
+    """As `batch.predict_photos`, in order too, by workers that Ray runs.
+
+    Ray starts on this machine, or goes to the cluster that `RAY_ADDRESS` names; model and photos
+    must have the same paths there.
+
+    Args:
+        folder: The SavedModel.
+        paths: JPEG or PNG files.
+        batch_size: Photos the network takes at once.
+        texts: Of each column that the model takes beside the photos, cells `(len(paths),)`.
+        workers: Processes that answer.
+
+    Raises:
+        UserError: Ray is not installed.
+    """
+    try:
+        import ray.data  # noqa: F401 - before the first photo, not with it
+    except ModuleNotFoundError:
+        raise UserError('--workers needs Ray: pip install "ajl_tf[ray]".') from None
+    return _spread(folder, paths, batch_size, texts or {}, workers)
+
+
+def _spread(
+    folder: Path,
+    paths: Sequence[str | Path],
+    batch_size: int,
+    texts: Mapping[str, np.ndarray],
+    workers: int,
+) -> Iterator[Answers]:
+    import ray
+    import ray.data
+
+    table = pd.DataFrame(
+        {"row": range(len(paths)), "path": [str(Path(p).absolute()) for p in paths]}
+    )
+    for name, cells in texts.items():
+        table[_TOLD + name] = cells
+    size = batch_size * _BATCHES
+    blocks = [table[start : start + size] for start in range(0, len(table), size)]
+    begun_here = not ray.is_initialized()
+    if begun_here:
+        _start(workers)
+    try:
+        settings = ray.data.DataContext.get_current()
+        settings.execution_options.preserve_order = True
+        settings.enable_progress_bars = False
+        threads = max(1, _most_cores(ray.nodes()) // workers)
+        answered = ray.data.from_pandas(blocks).map_batches(
+            Worker,
+            batch_size=batch_size,
+            batch_format="numpy",
+            compute=ray.data.ActorPoolStrategy(size=workers),
+            fn_constructor_args=(str(folder.absolute()), threads),
+            num_cpus=1,
+        )
+        for batch in answered.iter_batches(batch_size=batch_size, batch_format="numpy"):
+            yield _answers(batch)
+    finally:
+        if begun_here:
+            ray.shutdown()
+
+
+class Worker:
+    """What runs in a process of its own."""
+
+    def __init__(self, folder: str, threads: int):
+        """Loads the SavedModel.
+
+        Args:
+            folder: Of the SavedModel.
+            threads: That its network may use.
+        """
+        process.prepare()
+        process.import_tensorflow()
+        import tensorflow as tf
+
+        from ajl_tf.serving.savedmodel import load
+
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+        self.model = load(Path(folder))
+
+    def __call__(self, batch: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """Rows `row`, `path` and metadata -> rows of answers, zeros where `error` is not empty."""
+        paths = batch["path"].tolist()
+        texts = {
+            name.removeprefix(_TOLD): cells.astype(object)
+            for name, cells in batch.items()
+            if name.startswith(_TOLD)
+        }
+        (answers,) = predict_photos(self.model, paths, len(paths), texts or None)
+        seen = np.zeros((len(paths), answers.probabilities.shape[1]), np.float32)
+        seen[answers.rows] = answers.probabilities
+        errors = np.full(len(paths), "", object)
+        for row, reason in answers.errors:
+            errors[row] = reason
+        told = {"row": batch["row"], "probabilities": seen, "error": errors}
+        if answers.unlike is not None:
+            unlike = np.zeros(len(paths), np.float32)
+            unlike[answers.rows] = answers.unlike
+            told["unlike"] = unlike
+        return told
+
+
+def _answers(batch: dict[str, np.ndarray]) -> Answers:
+    good = batch["error"] == ""
+    bad = zip(batch["row"][~good].tolist(), batch["error"][~good].tolist(), strict=True)
+    unlike = batch["unlike"][good] if "unlike" in batch else None
+    return Answers(batch["row"][good].tolist(), batch["probabilities"][good], unlike, list(bad))
+
+
+def _start(workers: int) -> None:
+    import ray
+
+    logging.getLogger("ray").setLevel(logging.ERROR)
+    # A worker waits for a core, so that there must be as many as workers. A cluster has its own.
+    here = {} if "RAY_ADDRESS" in os.environ else {"num_cpus": max(workers, os.cpu_count() or 1)}
+    ray.init(**here, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+
+
+def _most_cores(nodes: Sequence[dict[str, Any]]) -> int:
+    return max(int(node["Resources"].get("CPU", 1)) for node in nodes if node["Alive"])
