@@ -67,6 +67,8 @@ def _spread(
     )
     for name, cells in texts.items():
         table[_TOLD + name] = cells
+    if table.empty:  # of which Ray makes no dataset
+        return
     size = batch_size * _BATCHES
     blocks = [table[start : start + size] for start in range(0, len(table), size)]
     begun_here = not ray.is_initialized()
@@ -144,6 +146,8 @@ def _start(workers: int) -> None:
     import ray
 
     logging.getLogger("ray").setLevel(logging.ERROR)
+    # Ray would tell its makers how it is used, from a hospital's machine as well.
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # A worker waits for a core, so that there must be as many as workers. A cluster has its own.
     here = {} if "RAY_ADDRESS" in os.environ else {"num_cpus": max(workers, os.cpu_count() or 1)}
     ray.init(**here, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
