@@ -65,6 +65,9 @@ class Model(Table):
     # "attention" learns where to look: a softmax over places. No features are cached then, so a
     # phase with a frozen backbone takes longer.
     pooling: Literal["average", "attention"] = "average"
+    # Of each photo, over which the answers are averaged when held-out photos are scored, and in the
+    # SavedModel: the photo alone, its eight flips and quarter turns, or these of it and its middle.
+    views: Literal["none", "flips", "flips+crops"] = "none"
     # How often the last residual branch is left out in training, those before it less; 0 is off.
     stochastic_depth: Annotated[float, Field(ge=0, lt=1)] = 0.0
     # What is recorded of a photo and taken beside it, by the name of its column: "category" (values

@@ -31,11 +31,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     options = Options(arguments.tta, not arguments.no_unlike, arguments.cache)
     if len(runs) == 1:
-        print(f"SavedModel   {export_run(runs[0], arguments.saved_models, options)}")
-        return 0
-    name = arguments.name or "ensemble"
-    made = export_ensemble(runs, arguments.saved_models, arguments.runs, name, options)
-    print(f"scores       {made.scores}")
+        made = export_run(runs[0], arguments.saved_models, arguments.runs, options)
+    else:
+        name = arguments.name or "ensemble"
+        made = export_ensemble(runs, arguments.saved_models, arguments.runs, name, options)
+    if made.scores is not None:
+        print(f"scores       {made.scores}")
     print(f"SavedModel   {made.version}")
     return 0
 
@@ -57,15 +58,16 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--tta",
         choices=VIEWS,
-        default="none",
         help="average the answers to several views of each photo, inside the SavedModel: its eight "
         "flips and quarter turns, or these of the photo and of its middle (16); inference takes as "
-        "many times as long (default: %(default)s)",
+        "many times as long. What they score is written beside the runs (default: model.views of "
+        "the experiment, with which a run was scored)",
     )
     parser.add_argument(
         "--no-unlike",
         action="store_true",
-        help="leave out how unlike anything known a photo is; without --tta, no photo is then read",
+        help="leave out how unlike anything known a photo is; no "
+        "photo is then read, unless --tta asks for other views",
     )
     add_folders(parser, "--saved-models", "--runs", "--cache")
     return parser

@@ -195,7 +195,7 @@ def _finish(run: Path, folders: list[Path], task: Task) -> int:
     version = None  # made last: by it a run is known to be finished
     if task.saved_models:
         options = after_training(run, Path(task.cache))
-        version = export_run(run, Path(task.saved_models), options)
+        version = export_run(run, Path(task.saved_models), run.parent, options).version
     print(f"\n{format_table(report)}\n")
     print(f"predictions  {run / PREDICTIONS}")
     if PHOTO_ONLY in tables:

@@ -38,6 +38,7 @@ OTHER = {
     "split.scheme": "80/20",
     "split.seed": 1,
     "model.backbone": "resnet50",
+    "model.views": "flips",
     "model.weights": "none",
     "model.input_size": 96,
     "model.dropout": 0.0,

@@ -23,6 +23,7 @@ from sklearn.metrics import f1_score, log_loss, recall_score
 
 from ajl_tf import evaluate, train
 from ajl_tf.assessment.predictions import read_predictions
+from ajl_tf.dataset.canvases import load_canvases
 from ajl_tf.errors import UserError, run_verb
 from ajl_tf.runs import read_json
 from ajl_tf.training import members
@@ -57,6 +58,7 @@ learning_rate = 3e-3
 """
 BANDS = {"1-2": (1, 2), "3-4": (3, 4), "5-6": (5, 6), "unknown": (-1,)}
 Run = Callable[..., Path]
+FLIPS = ("--set", "model.views=flips")
 
 
 @pytest.fixture(scope="module")
@@ -93,12 +95,12 @@ def holdout(root: Path, trained: Run) -> Path:
 
 @pytest.fixture(scope="module")
 def folds(root: Path, trained: Run) -> Path:
-    return trained(str(root / "it.toml"), "--folds", "2")
+    return trained(str(root / "it.toml"), "--folds", "2", *FLIPS)
 
 
 @pytest.fixture(scope="module")
 def apart(root: Path, trained: Run) -> list[Path]:
-    arguments = [str(root / "it.toml"), "--folds", "2"]
+    arguments = [str(root / "it.toml"), "--folds", "2", *FLIPS]
     return [trained(*arguments, "--fold", fold) for fold in ("0", "1")]
 
 
@@ -275,6 +277,22 @@ def test_folds_predict_every_row_once_out_of_fold(folds: Path, root: Path) -> No
         assert result["predicted"] == len(part)
         assert result["train"] + result["validation"] == len(manifest) - len(part)
     assert read_json(folds / "report.json")["n"] == len(manifest)
+
+
+def test_held_out_photos_are_answered_with_the_views_of_the_experiment(folds: Path) -> None:
+    table = read_predictions(folds / "fold_0" / "predictions.csv")
+    paths = pd.read_csv(folds / "manifest.csv").set_index("image_id")["path"]
+    canvases = load_canvases(
+        paths[table["image_id"]].tolist(), 37, "cover", cache=folds, memory_limit_mb=64
+    )
+    turned = [np.rot90(canvases, turns, axes=(1, 2)) for turns in range(4)]
+    views = [tf.image.resize(view, (32, 32)) for view in turned + [v[:, ::-1] for v in turned]]
+    network = keras.saving.load_model(folds / "fold_0" / "model.keras", compile=False)
+    expected = tf.nn.softmax(np.mean([network(view, training=False) for view in views], axis=0))
+    alone = tf.nn.softmax(network(views[0], training=False))
+    probabilities = table[[name for name in table if name.startswith("prob_")]]
+    np.testing.assert_allclose(probabilities, expected, atol=1e-5)
+    assert np.abs(alone - expected).max() > 1e-3  # else this test would say nothing
 
 
 def test_folds_trained_apart_merge_to_the_same_and_refit(

@@ -11,12 +11,13 @@ from typing import Any
 from ajl_tf.assessment.card import card_section
 from ajl_tf.assessment.limits import INTENDED_USE
 from ajl_tf.config import Experiment
+from ajl_tf.dataset.views import Views
 from ajl_tf.models.backbones import BACKBONES
 from ajl_tf.serving.alarms import Alarms, Unlike
 from ajl_tf.serving.blend import Blend
 from ajl_tf.serving.card_metadata import metadata_section
 from ajl_tf.serving.mixture import Fitted
-from ajl_tf.serving.sources import Source
+from ajl_tf.serving.sources import Options, Source
 
 
 def model_card(
@@ -26,6 +27,7 @@ def model_card(
     blend: Blend,
     unlike: Unlike | None,
     report: dict[str, Any],
+    options: Options,
 ) -> str:
     """The card as Markdown.
 
@@ -36,15 +38,17 @@ def model_card(
         blend: How their answers become one.
         unlike: What it knows; None if it does not say.
         report: From `assessment.report.make_report`.
+        options: What the export was asked for.
     """
     networks = sum(len(source.parts) for source in sources)
+    scored_anew = run != sources[0].folder.name
     return f"""# {name}
 
 **Research software. It makes no diagnosis and must not be used for one.**
 
 ## Model
 
-{_model(sources, blend)}
+{_model(sources, blend, options)}
 - {len(report["classes"])} classes
 - scores of `{run}`
 
@@ -58,7 +62,7 @@ def model_card(
 
 {metadata_section(sources)}## How sure it says it is
 
-{_sure(blend, networks)}
+{_sure(blend, networks, scored_anew)}
 
 ## Photos unlike anything known
 
@@ -71,20 +75,27 @@ def model_card(
 {card_section(report)}"""
 
 
-def _model(sources: Sequence[Source], blend: Blend) -> str:
+_VIEWS: dict[Views, str] = {
+    "none": "",
+    "flips": ", averaged over the eight flips and quarter turns of a photo",
+    "flips+crops": ", averaged over the eight flips and quarter turns of a photo and of its middle",
+}
+
+
+def _model(sources: Sequence[Source], blend: Blend, options: Options) -> str:
     return "\n".join(
-        _run(source, None if len(sources) == 1 else weight)
+        _run(source, None if len(sources) == 1 else weight, options.views_of(source.experiment))
         for source, weight in zip(sources, blend.weights, strict=True)
     )
 
 
-def _run(source: Source, weight: float | None) -> str:
+def _run(source: Source, weight: float | None, views: Views) -> str:
     experiment, count = source.experiment, len(source.parts)
     networks = "one network" if count == 1 else f"the average of {count} networks"
     share = "" if weight is None else f", weight {weight:.3f}"
     return (
         f"- {networks}{share}, backbone `{experiment.model.backbone}`, input "
-        f"{experiment.input_size} pixels\n"
+        f"{experiment.input_size} pixels{_VIEWS[views]}\n"
         f"  - starting weights: `{experiment.model.weights}` ({_origin(experiment)})\n"
         f"  - run `{source.folder.name}`, configuration {experiment.hash}"
     )
@@ -99,7 +110,7 @@ def _origin(experiment: Experiment) -> str:
     return "a local file; mind its licence"
 
 
-def _sure(blend: Blend, networks: int) -> str:
+def _sure(blend: Blend, networks: int, scored_anew: bool) -> str:
     if len(blend.temperatures) == 1:
         (fitted,) = blend.temperatures
         lines = [f"The logits are divided by a temperature: {_heat(fitted)}."]
@@ -116,8 +127,8 @@ def _sure(blend: Blend, networks: int) -> str:
             "left to fit that on, for all but one of the networks trained on each."
         )
     lines.append("The scores below are of probabilities before a run's temperature.")
-    if len(blend.temperatures) > 1:
-        lines[-1] = "The scores below are of probabilities after them."
+    if scored_anew:
+        lines[-1] = "The scores below are of probabilities after temperatures from other rows."
     return "\n".join(lines)
 
 

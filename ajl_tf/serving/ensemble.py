@@ -1,4 +1,4 @@
-"""Several runs as one: whether they go together, and what they score together on held-out rows."""
+"""What is served, scored on held-out rows; of several runs, whether they go together."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def aligned(sources: Sequence[Source]) -> list[Source]:
 
 
 def held_out_scores(sources: Sequence[Source], folder: Path) -> dict[str, Any]:
-    """Writes predictions and report of the runs together into `folder`, a new one.
+    """Writes predictions and report of the runs, together, into `folder`, a new one.
 
     No row is answered by weights and temperatures that were fitted on it: they are fitted on the
     other folds, or where the runs' folds differ on the other fifths of the groups. What is served
@@ -78,7 +78,7 @@ def held_out_scores(sources: Sequence[Source], folder: Path) -> dict[str, Any]:
     return report
 
 
-def ensemble_folder(runs: Path, name: str) -> Path:
+def new_folder(runs: Path, name: str) -> Path:
     """A name for a folder beside the runs that is not taken."""
     base = f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
     names = (base, *(f"{base}-{number}" for number in range(2, 1000)))

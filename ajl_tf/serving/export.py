@@ -15,7 +15,7 @@ from ajl_tf.runs import MANIFEST, REPORT, read_json
 from ajl_tf.serving.alarms import Unlike, fit_unlike
 from ajl_tf.serving.blend import Blend, fit_blend
 from ajl_tf.serving.card import model_card
-from ajl_tf.serving.ensemble import aligned, ensemble_folder, held_out_scores
+from ajl_tf.serving.ensemble import aligned, held_out_scores, new_folder
 from ajl_tf.serving.savedmodel import Member, save
 from ajl_tf.serving.sources import Options, Source, open_source, with_networks
 from ajl_tf.serving.with_metadata import make_server, served_columns
@@ -29,7 +29,8 @@ class Exported:
 
     Attributes:
         version: The SavedModel's folder.
-        scores: Folder with the predictions and the report of several runs together; None for one.
+        scores: Folder with the predictions and the report of several runs together, or of one with
+            other views of a photo; None: the run's own.
     """
 
     version: Path
@@ -57,25 +58,31 @@ def after_training(run: Path, cache: Path) -> Options:
     return Options(unlike=not gone, cache=cache)
 
 
-def export_run(path: str | Path, saved_models: Path, options: Options | None = None) -> Path:
+def export_run(
+    path: str | Path, saved_models: Path, runs: Path, options: Options | None = None
+) -> Exported:
     """Writes `<saved_models>/<name>/<next version>/` from a finished run.
+
+    Where it is asked for other views of a photo than the run was scored with, its photos are scored
+    anew, into a folder of their own.
 
     Args:
         path: The run folder.
         saved_models: Folder of all SavedModels.
+        runs: Folder of all runs.
         options: What is asked for.
-
-    Returns:
-        The version's folder.
 
     Raises:
         UserError: No run, one without a trained model or a report, or photos that are gone.
     """
     options = options or Options()
     source = open_source(path)
-    name, report = source.experiment.name, read_json(source.folder / REPORT)
-    sources = [with_networks(source, source.experiment.canvas, options)]
-    return _save(sources, options, name, source.folder.name, report, saved_models)
+    name, again = source.experiment.name, options.scores_again(source.experiment)
+    report = {} if again else read_json(source.folder / REPORT)
+    source = with_networks(source, source.experiment.canvas, options)
+    if again:
+        return _scored_anew([source], options, name, saved_models, runs)
+    return Exported(_save([source], options, name, source.folder.name, report, saved_models))
 
 
 def export_ensemble(
@@ -98,13 +105,20 @@ def export_ensemble(
         raise UserError(f"a run goes into an ensemble once. Received twice: {', '.join(repeated)}")
     sources = aligned([open_source(path) for path in paths])
     canvas = max(source.experiment.canvas for source in sources)
-    if not options.needs_photos and len({source.experiment.canvas for source in sources}) > 1:
+    canvases = {source.experiment.canvas for source in sources}
+    if len(canvases) > 1 and not all(options.needs_photos(s.experiment) for s in sources):
         raise UserError(
             "runs with canvases of different sizes are shown their photos once more, from one "
             "canvas, as they will be served. Leave out --no-unlike."
         )
     sources = [with_networks(source, canvas, options) for source in sources]
-    folder = ensemble_folder(runs, name)
+    return _scored_anew(sources, options, name, saved_models, runs)
+
+
+def _scored_anew(
+    sources: Sequence[Source], options: Options, name: str, saved_models: Path, runs: Path
+) -> Exported:
+    folder = new_folder(runs, name)
     report = held_out_scores(sources, folder)
     return Exported(_save(sources, options, name, folder.name, report, saved_models), folder)
 
@@ -139,12 +153,11 @@ def _save(
         "canvas": canvas,
         "fit": sources[0].experiment.data.fit,
         "run": run,
-        "views": options.views,
         "unlike": _told(unlike),
         **({"metadata": columns} if (columns := served_columns(members)) else {}),
-        **_facts(sources, blend),
+        **_facts(sources, blend, options),
     }
-    card = model_card(name, run, sources, blend, unlike, report)
+    card = model_card(name, run, sources, blend, unlike, report, options)
     documents = {FACTS: json.dumps(facts, indent=1, allow_nan=False) + "\n"}
     return save(server, saved_models / name, documents, card)
 
@@ -155,13 +168,14 @@ def _weighted(source: Source, blend: Blend, number: int) -> list[Member]:
     return [replace(member, temperature=heat, weight=share) for member in source.members]
 
 
-def _facts(sources: Sequence[Source], blend: Blend) -> dict[str, Any]:
+def _facts(sources: Sequence[Source], blend: Blend, options: Options) -> dict[str, Any]:
     """Of one run as they are; of several a list, and what they have together."""
     each = [
         {
             "backbone": source.experiment.model.backbone,
             "weights": source.experiment.model.weights,
             "input_size": source.experiment.input_size,
+            "views": options.views_of(source.experiment),
             "config_hash": source.experiment.hash,
             "members": [part.name for part in source.parts],
             "temperature": asdict(fitted),

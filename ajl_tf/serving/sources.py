@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ajl_tf.config import Experiment
+from ajl_tf.dataset.views import Views
 from ajl_tf.errors import UserError
 from ajl_tf.models.classifier import load_classifier
 from ajl_tf.runs import MODEL, RESULT, open_run, read_json
@@ -24,7 +25,7 @@ from ajl_tf.serving.held_out import (
     recorded,
     seen_by,
 )
-from ajl_tf.serving.network import Member, Views
+from ajl_tf.serving.network import Member
 from ajl_tf.serving.unlike import Known, know
 
 REFIT = "refit"
@@ -35,19 +36,26 @@ class Options:
     """What an export is asked for.
 
     Attributes:
-        views: Of each photo, see `network.Member`.
+        views: Of each photo, see `network.Member`; None: those that the run was scored with.
         unlike: Whether the SavedModel scores how unlike anything known a photo is.
         cache: Folder for decoded photos that exceed the run's memory limit.
     """
 
-    views: Views = "none"
+    views: Views | None = None
     unlike: bool = True
     cache: Path = Path("data/.cache")
 
-    @property
-    def needs_photos(self) -> bool:
-        """Whether the run's photos are read."""
-        return self.unlike or self.views != "none"
+    def views_of(self, experiment: Experiment) -> Views:
+        """What a run's networks are asked for."""
+        return self.views or experiment.model.views
+
+    def scores_again(self, experiment: Experiment) -> bool:
+        """Whether a run's photos were scored with other views than these."""
+        return self.views_of(experiment) != experiment.model.views
+
+    def needs_photos(self, experiment: Experiment) -> bool:
+        """Whether a run's photos are read."""
+        return self.unlike or self.scores_again(experiment)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,11 +123,11 @@ def with_networks(source: Source, canvas: int, options: Options) -> Source:
     Raises:
         UserError: A damaged model, or photos that are not where the run had them.
     """
-    members = _members(source, source.parts, canvas, options.views)
-    source = replace(source, members=members)
-    if not options.needs_photos:
-        return source
     experiment, held_out = source.experiment, source.held_out
+    members = _members(source, source.parts, canvas, options)
+    source = replace(source, members=members)
+    if not options.needs_photos(experiment):
+        return source
     ids = held_out.table["image_id"].tolist()
     takes = any(member.columns for member in members)
     table = recorded(source.folder, ids) if takes else pd.DataFrame(index=ids)
@@ -133,9 +141,9 @@ def with_networks(source: Source, canvas: int, options: Options) -> Source:
     )
     if not source.is_refit:
         held_out = observed(held_out, members, canvases, table)
-    elif options.views != "none":
+    elif options.scores_again(experiment):
         folds = tuple(part for part in _folds(source.folder) if (part / RESULT).is_file())
-        members = _members(source, folds, canvas, options.views)
+        members = _members(source, folds, canvas, options)
         held_out = observed(held_out, members, canvases, table)
     source = replace(source, held_out=held_out)
     return _with_known(source, canvases, table) if options.unlike else source
@@ -168,9 +176,10 @@ def _with_known(source: Source, canvases: np.ndarray, table: pd.DataFrame) -> So
 
 
 def _members(
-    source: Source, parts: Sequence[Path], canvas: int, views: Views
+    source: Source, parts: Sequence[Path], canvas: int, options: Options
 ) -> tuple[Member, ...]:
     size, own = source.experiment.input_size, source.experiment.canvas
+    views = options.views_of(source.experiment)
     other = None if own == canvas else own
     return tuple(Member(_network(part / MODEL), size, other, views) for part in parts)
 

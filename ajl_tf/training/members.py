@@ -191,7 +191,9 @@ def _train(
     if codes is not None:
         answered[PHOTO_ONLY] = np.full_like(codes, np.nan)
     for file, told in answered.items() if len(predicted) else ():
-        predict = image_predictor(classifier.model, experiment.input_size, told)
+        predict = image_predictor(
+            classifier.model, experiment.input_size, told, experiment.model.views
+        )
         logits = predict(job.canvases, predicted, experiment.training.batch_size)
         table = make_predictions(job.manifest.iloc[predicted], names, softmax(logits))
         write_predictions(folder / file, table)

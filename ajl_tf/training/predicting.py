@@ -3,55 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from ajl_tf.dataset.images import to_input
 from ajl_tf.dataset.pipeline import evaluation_batches
+from ajl_tf.dataset.views import Views, averaged
 from ajl_tf.training.folding import folded
 
 
 class Predictor:
-    """Logits of rows of an array, for a network whose function is traced once."""
+    """Logits of rows of an array, by a function that is traced once."""
 
-    def __init__(
-        self,
-        model: keras.Model,
-        prepare: Callable[[tf.Tensor], tf.Tensor],
-        beside: np.ndarray | None = None,
-    ):
+    def __init__(self, answer: Callable[..., tf.Tensor], beside: np.ndarray | None = None):
         """Traces nothing yet.
 
         Args:
-            model: What answers.
-            prepare: Turns a batch of the array's rows into the model's input.
-            beside: The model's second input, for every row of the array; None: it has one input.
+            answer: A batch of the array's rows -> `(N, …)`.
+            beside: Its second argument, for every row of the array; None: it has one.
         """
-
-        def step(batch: Any) -> Any:
-            inputs = prepare(batch) if beside is None else [prepare(batch[0]), batch[1]]
-            return model(inputs, training=False)
-
         self._beside = beside
-        self._step = tf.function(step, reduce_retracing=True)
+        self._step = tf.function(answer, reduce_retracing=True)
 
     def __call__(self, source: np.ndarray, rows: np.ndarray, batch_size: int) -> np.ndarray:
         """float32 `(len(rows), …)`, in the order of `rows`, each once."""
         batches = evaluation_batches(source, rows, batch_size, self._beside)
-        outputs = [self._step(batch).numpy() for batch in batches]
-        return np.concatenate(outputs).astype(np.float32)
+        outputs = (
+            self._step(batch) if self._beside is None else self._step(*batch) for batch in batches
+        )
+        return np.concatenate([output.numpy() for output in outputs]).astype(np.float32)
 
 
-def image_predictor(model: keras.Model, size: int, metadata: np.ndarray | None = None) -> Predictor:
+def feature_predictor(model: keras.Model, beside: np.ndarray | None = None) -> Predictor:
+    """A predictor from rows as they are.
+
+    Args:
+        model: Of one input, or of two.
+        beside: The second input, of all rows.
+    """
+    return Predictor(lambda *inputs: _answer(model, *inputs), beside)
+
+
+def image_predictor(
+    model: keras.Model, size: int, metadata: np.ndarray | None = None, views: Views = "none"
+) -> Predictor:
     """A predictor from canvases, resized to the model's input as a SavedModel does it.
 
     Args:
-        model: A classifier, or another model of its inputs.
+        model: A classifier, or another model of its inputs; -> `(N, W)`.
         size: Side of its input in pixels.
         metadata: Codes `(N, M)` of all canvases, for a classifier that takes them.
+        views: Of each photo, over which the answers are averaged.
     """
     network = folded(model, inference=True)
-    return Predictor(network, lambda canvases: to_input(canvases, size), metadata)
+    widths = [model.output_shape[-1]]
+
+    def answer(canvases: tf.Tensor, *codes: tf.Tensor) -> tf.Tensor:
+        def answers(images: tf.Tensor) -> list[tf.Tensor]:
+            return [_answer(network, images, *codes)]
+
+        return averaged(answers, canvases, size, views, widths)[0]
+
+    return Predictor(answer, metadata)
+
+
+def _answer(model: Callable[..., tf.Tensor], *inputs: tf.Tensor) -> tf.Tensor:
+    return model(inputs[0] if len(inputs) == 1 else list(inputs), training=False)

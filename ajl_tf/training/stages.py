@@ -6,11 +6,10 @@ from dataclasses import dataclass
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from ajl_tf.config import Augment, Phase
 from ajl_tf.models.classifier import Classifier, at_size, unfreeze
-from ajl_tf.training.predicting import Predictor, image_predictor
+from ajl_tf.training.predicting import Predictor, feature_predictor, image_predictor
 from ajl_tf.training.recipe import Recipe, Rows
 
 
@@ -43,7 +42,7 @@ def make_stage(classifier: Classifier, rows: Rows, recipe: Recipe, phase: Phase)
         # Without augmentation, and with nothing to learn up to there, a photo has the same features
         # every epoch. A pooling that learns sees to it that they are not.
         features = _features(classifier, rows, recipe, size)
-        predictor = Predictor(classifier.head, tf.identity, _encoded(classifier, rows))
+        predictor = feature_predictor(classifier.head, _encoded(classifier, rows))
         return Stage(classifier.head, features, None, predictor, False)
     model = classifier.fused
     predictor = image_predictor(classifier.model, recipe.input_size, rows.metadata)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 from scipy.optimize import minimize_scalar
+from sklearn.metrics import f1_score
 
 from ajl_tf import export
 from ajl_tf.errors import run_verb
-from ajl_tf.runs import REPORT, RESULT, write_json
+from ajl_tf.runs import REPORT, RESULT, read_json, write_json
 from ajl_tf.serving.export import after_training
 from ajl_tf.serving.mixture import answer
 from ajl_tf.serving.savedmodel import load
@@ -275,3 +277,69 @@ def test_photos_that_are_gone_are_named_with_the_way_round(
     capsys.readouterr()
     assert after_training(run, tmp_path) == Options(unlike=False, cache=tmp_path)
     assert "warning: 1 of 120 photos of the run are not here" in capsys.readouterr().err
+
+
+def views_by_hand(network: Any, canvases: np.ndarray, logits_of: Any) -> np.ndarray:
+    """The mean of the logits over every flip and quarter turn, by NumPy."""
+    turned = [np.rot90(canvases, turns, axes=(1, 2)) for turns in range(4)]
+    views = turned + [view[:, ::-1] for view in turned]
+    mean: np.ndarray = np.mean([logits_of(network, view) for view in views], axis=0)
+    return mean
+
+
+def test_other_views_than_the_runs_are_scored_anew(
+    folds: Folds,
+    networks: list[Any],
+    photos: Any,
+    logits_of_canvases: Any,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run, _ = folds
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    runs = tmp_path / "runs"
+    version = exported(run, tmp_path / "saved", QUIET, "--tta", "flips", "--runs", str(runs))
+    (scores,) = runs.iterdir()
+    assert f"scores       {scores}" in capsys.readouterr().out
+    assert {path: path.read_bytes() for path in before} == before
+    facts = facts_of(version)
+    assert (facts["views"], facts["run"]) == ("flips", scores.name)
+    each = [views_by_hand(network, photos.canvases, logits_of_canvases) for network in networks[:2]]
+    fold = pd.read_csv(run / "manifest.csv")["fold"].to_numpy()
+    expected = np.asarray(NAMES)[np.where(fold[:, None] == 0, each[0], each[1]).argmax(axis=1)]
+    said = pd.read_csv(scores / "predictions.csv").set_index("image_id")["predicted"]
+    plain = pd.read_csv(run / "predictions.csv").set_index("image_id")["predicted"]
+    ids = photos.table["image_id"].astype(said.index.dtype)
+    assert said[ids].tolist() == expected.tolist()
+    assert (said[ids] != plain[ids]).any()  # or this test would say nothing
+    labels = photos.table["label"]
+    score = f1_score(labels, expected, average="weighted")
+    assert read_json(scores / REPORT)["overall"]["weighted_f1"]["value"] == pytest.approx(score)
+    card = (version / "model_card.md").read_text(encoding="utf-8")
+    for words in (
+        "averaged over the eight flips",
+        f"scores of `{scores.name}`",
+        f"run `{run.name}`",
+        "after temperatures from other rows",
+    ):
+        assert words in card
+
+
+def test_a_run_with_views_is_served_with_them_and_needs_no_photo_for_it(
+    run_of: Callable[..., Path],
+    networks: list[Any],
+    photos: Any,
+    logits_of_canvases: Any,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    gone = replace(photos, table=photos.table.assign(path="gone.png"))
+    run = run_of(tmp_path / "runs", networks[:1], gone, split=True, views="flips")
+    version = exported(run, tmp_path / "saved", QUIET)
+    facts = facts_of(version)
+    assert (facts["views"], facts["run"]) == ("flips", run.name)
+    logits = views_by_hand(networks[0], photos.canvases, logits_of_canvases)
+    expected = tf.nn.softmax(logits / facts["temperature"]["temperature"])
+    got = served(version, photos.canvases)["probabilities"]
+    np.testing.assert_allclose(got, expected, atol=1e-5)
+    assert "without --tta" in refused(run, tmp_path / "other", capsys, QUIET, "--tta", "none")

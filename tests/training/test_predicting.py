@@ -1,0 +1,35 @@
+"""Answers to many rows: those of a network called by hand, whatever the views of a photo."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from ajl_tf.dataset.views import Views
+from ajl_tf.training.predicting import image_predictor
+
+CANVASES = np.random.default_rng(0).integers(0, 256, (7, 40, 40, 3), np.uint8)
+
+
+def eight(images: np.ndarray) -> list[np.ndarray]:
+    turned = [np.rot90(images, turns, axes=(1, 2)) for turns in range(4)]
+    return turned + [image[:, ::-1] for image in turned]
+
+
+@pytest.mark.parametrize("views", ["none", "flips", "flips+crops"])
+def test_answers_are_the_mean_over_the_views(tiny_classifiers: list[Any], views: Views) -> None:
+    model = tiny_classifiers[0].model
+    seen = [CANVASES]
+    if views != "none":
+        seen = eight(CANVASES)
+    if views == "flips+crops":
+        seen += eight(CANVASES[:, 2:38, 2:38])  # 0.875 of 40, to a pixel
+    resized = [tf.image.resize(canvases, (32, 32)) for canvases in seen]
+    expected = np.mean([model(images, training=False) for images in resized], axis=0)
+    rows = np.array([5, 0, 6, 2])
+    answers = image_predictor(model, 32, views=views)(CANVASES, rows, 3)
+    np.testing.assert_allclose(answers, expected[rows], atol=1e-4)
+    assert np.abs(np.diff(answers, axis=0)).max() > 0.01  # the photos differ
