@@ -32,7 +32,7 @@ def preprocessor(size: int, mode: images.Fit) -> Preprocess:
     """A `tf.function` from one file's bytes to its uint8 canvas `(size, size, 3)`."""
 
     def preprocess(data: tf.Tensor) -> tf.Tensor:
-        return images.fit(images.decode(data), size, mode)
+        return images.read(data, size, mode)
 
     spec = tf.TensorSpec((), tf.string, name="bytes")
     function: Preprocess = tf.function(preprocess, input_signature=[spec], autograph=False)

@@ -47,10 +47,17 @@ def orientation(exif: tf.Tensor) -> tf.Tensor:
 
 def upright(image: tf.Tensor, orientation: tf.Tensor) -> tf.Tensor:
     """Turns an image `(H, W, 3)` so that it stands as its EXIF `orientation` (1…8) says."""
-    # 5 to 8 swap the axes; after that 3, 4, 7, 8 are upside down and 2, 3, 6, 7 mirrored.
-    swapped = orientation >= 5
-    upside_down = (orientation - 1) // 2 % 2 == 1
-    mirrored = orientation // 2 % 2 == 1
-    image = tf.cond(swapped, lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
+    upside_down, mirrored = reversals(orientation)
+    image = tf.cond(swapped(orientation), lambda: tf.transpose(image, (1, 0, 2)), lambda: image)
     image = tf.cond(upside_down, lambda: tf.reverse(image, [0]), lambda: image)
     return tf.cond(mirrored, lambda: tf.reverse(image, [1]), lambda: image)
+
+
+def swapped(orientation: tf.Tensor) -> tf.Tensor:
+    """Scalar bool: whether height and width are exchanged, before anything else."""
+    return orientation >= 5
+
+
+def reversals(orientation: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Scalar bools: whether the rows are reversed, and whether the columns are."""
+    return (orientation - 1) // 2 % 2 == 1, orientation // 2 % 2 == 1

@@ -19,13 +19,13 @@ class JpegHeader(NamedTuple):
     """Scalars; 0, False or empty where the file does not say.
 
     Attributes:
-        pixels: int64, width times height.
+        size: int64 `(2,)`, height and width.
         components: int64; 1 grey, 3 colours, 4 inks (CMYK).
         adobe: bool, whether Adobe's marker stands in it.
         exif: string, the EXIF block in TIFF form.
     """
 
-    pixels: tf.Tensor
+    size: tf.Tensor
     components: tf.Tensor
     adobe: tf.Tensor
     exif: tf.Tensor
@@ -91,8 +91,8 @@ def jpeg_header(data: tf.Tensor) -> JpegHeader:
     _, _, frame, adobe, exif = tf.while_loop(
         goes_on, step, [start, numbers(data, start, 10), *nothing]
     )
-    pixels = big_endian(frame[5:7]) * big_endian(frame[7:9])
-    return JpegHeader(pixels, frame[9], adobe, _block(data, exif))
+    size = tf.stack([big_endian(frame[5:7]), big_endian(frame[7:9])])
+    return JpegHeader(size, frame[9], adobe, _block(data, exif))
 
 
 def png_header(data: tf.Tensor) -> PngHeader:

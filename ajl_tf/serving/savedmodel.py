@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from ajl_tf.dataset.images import Fit, decode, fit
+from ajl_tf.dataset.images import Fit, fit, read
 from ajl_tf.errors import UserError
 from ajl_tf.serving.alarms import Unlike
 from ajl_tf.serving.network import Member
@@ -71,7 +71,7 @@ class Server(tf.Module):
     )
     def preprocess(self, data: tf.Tensor) -> tf.Tensor:
         """One file's bytes -> uint8 canvas; map it over files, then batch, then serve."""
-        return fit(decode(data), self._canvas, self._mode)
+        return read(data, self._canvas, self._mode)
 
     @tf.function(
         input_signature=[tf.TensorSpec((None, None, None, 3), tf.uint8, "images")], autograph=False

@@ -6,6 +6,7 @@ import io
 import resource
 import struct
 import zlib
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -362,3 +363,70 @@ def test_the_input_is_read_from_the_canvas_at_pixel_centres(size: int) -> None:
     got = images.to_input(tf.constant(canvas[None]), size)
     assert got.dtype == tf.float32
     np.testing.assert_allclose(got[0], expected, atol=1e-3)
+
+
+READ = {
+    (mode, size): tf.function(
+        partial(images.read, size=size, mode=mode), input_signature=BYTES, autograph=False
+    )
+    for mode in ("cover", "contain")
+    for size in (64, 48)
+}
+
+
+def grainy(height: int, width: int) -> np.ndarray:
+    """A picture with large and small detail, as a photo has."""
+    rng = np.random.default_rng(height + width)
+    coarse = rng.integers(0, 256, (-(-height // 16), -(-width // 16), 3), np.uint8)
+    photo = Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
+    grain = rng.normal(0, 6, (height, width, 3))
+    return np.clip(np.asarray(photo) + grain, 0, 255).astype(np.uint8)
+
+
+def both_ways(data: bytes, size: int, mode: images.Fit) -> tuple[np.ndarray, np.ndarray]:
+    """The canvas as it is read, and from the photo decoded as it is stored."""
+    whole = images.fit(tf.constant(decoded(data)), size, mode).numpy()
+    return READ[mode, size](tf.constant(data)).numpy().astype(int), whole.astype(int)
+
+
+@given(
+    height=st.integers(330, 900),
+    width=st.integers(330, 900),
+    turned=st.integers(1, 8),
+    mode=st.sampled_from(["cover", "contain"]),
+)
+@settings(max_examples=40)
+def test_a_large_jpeg_is_scaled_down_while_it_is_decoded_to_much_the_same_canvas(
+    height: int, width: int, turned: int, mode: images.Fit
+) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = turned
+    data = encoded(grainy(height, width), "JPEG", quality=90, exif=exif)
+    read, whole = both_ways(data, 64, mode)
+    apart = np.abs(read - whole)
+    assert apart.mean() < 1
+    assert np.quantile(apart, 0.99) <= 3
+    # It lies where the whole one does: moved by a tenth of a pixel to any side, it fits worse.
+    for axis in (0, 1):
+        for step in (-1, 1):
+            moved = 0.9 * read + 0.1 * np.roll(read, step, axis)
+            assert np.abs(moved - whole)[3:-3, 3:-3].mean() > apart[3:-3, 3:-3].mean()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+@pytest.mark.parametrize("mode", ["cover", "contain"])
+def test_what_is_not_much_larger_than_its_canvas_keeps_its_bits(
+    kind: str, mode: images.Fit
+) -> None:
+    for height, width in ((60, 80), (191, 170), (191, 191)):
+        read, whole = both_ways(encoded(grainy(height, width), kind), 48, mode)
+        np.testing.assert_array_equal(read, whole)
+    # From 4 times on a JPEG is scaled down; a PNG never is.
+    read, whole = both_ways(encoded(grainy(400, 400), kind), 48, mode)
+    assert (read != whole).any() == (kind == "JPEG")
+
+
+def test_a_damaged_large_jpeg_is_refused_as_a_small_one_is() -> None:
+    whole = encoded(grainy(400, 400), "JPEG")
+    with pytest.raises(tf.errors.InvalidArgumentError):
+        READ["cover", 48](tf.constant(whole[: len(whole) // 2]))
