@@ -6,6 +6,8 @@
    Keras `train_on_batch` loop of the same network on batches that lie in memory as floats.
 2. Frozen phase: epochs on cached features against epochs that run the backbone for each batch.
 3. Augmentation: all changes in one warp and one product against Keras layers, one after another.
+4. Folding: a network as a SavedModel runs it, its normalisations in its convolutions, against the
+   network as Keras has it; images per second of processors.
 
 All in one process, in turn; a figure is the median of the rounds. The pictures are
 noise: what they show costs nothing.
@@ -35,11 +37,12 @@ from ajl_tf.models.classifier import Classifier, build_classifier, unfreeze  # n
 from ajl_tf.runs import HISTORY  # noqa: E402
 from ajl_tf.training import augment as augmentation  # noqa: E402
 from ajl_tf.training.fitting import fit  # noqa: E402
+from ajl_tf.training.folding import baked  # noqa: E402
 from ajl_tf.training.keyed import uniforms  # noqa: E402
 from ajl_tf.training.recipe import Recipe, Rows  # noqa: E402
 
 CLASSES = 21
-PARTS = ("step", "frozen", "augmentation")
+PARTS = ("step", "frozen", "augmentation", "folding")
 FLIPS = Augment(horizontal_flip=True, vertical_flip=True)
 GEOMETRY = Augment(**FLIPS.model_dump() | {"rotation": 30.0, "zoom": (0.55, 1.0)})
 ALL = Augment(
@@ -49,7 +52,7 @@ ALL = Augment(
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Prints the three tables."""
+    """Prints a line or more for each part."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -69,6 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         frozen(noise(options.frozen_photos, canvas), options)
     if "augmentation" in options.parts:
         augmenting(noise(options.batch_size, canvas).canvases, options)
+    if "folding" in options.parts:
+        folding(noise(options.photos, canvas), options)
     return 0
 
 
@@ -216,6 +221,37 @@ def augmenting(canvases: np.ndarray, options: argparse.Namespace) -> None:
         f"augmentation of {len(canvases)} photos: {1000 * fast:.0f} ms fused, {1000 * slow:.0f} ms "
         f"as Keras layers: {slow / fast:.1f} times"
     )
+
+
+def folding(rows: Rows, options: argparse.Namespace) -> None:
+    """Prints images per second of processors, with normalisations folded in and without."""
+    model = network(options).model
+    images = tf.image.resize(rows.canvases, (options.size, options.size))
+    batches = [
+        images[start : start + options.batch_size]
+        for start in range(0, len(images), options.batch_size)
+    ]
+    networks = {"as it is": model, "folded": baked(model)}
+    ways = {name: _answering(each) for name, each in networks.items()}
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    answers = {name: way(batches[0]).numpy() for name, way in ways.items()}  # traces
+    for _ in range(options.rounds):
+        for name, way in ways.items():
+            start = time.process_time()
+            for batch in batches:
+                way(batch).numpy()
+            seconds[name].append(time.process_time() - start)
+    plain, folded = (statistics.median(each) for each in seconds.values())
+    apart = np.abs(answers["as it is"] - answers["folded"]).max()
+    print(
+        f"{options.backbone}, folded: {len(images) / folded:.1f} images per second of processors, "
+        f"as it is {len(images) / plain:.1f}: {plain / folded:.2f} times; logits {apart:.1e} apart"
+    )
+
+
+def _answering(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    answer: Callable[[tf.Tensor], tf.Tensor] = tf.function(lambda x: model(x, training=False))
+    return answer
 
 
 if __name__ == "__main__":
