@@ -73,6 +73,7 @@ def _spread(
         return
     size = batch_size * _BATCHES
     blocks = [table[start : start + size] for start in range(0, len(table), size)]
+    workers = min(workers, len(blocks))
     begun_here = not ray.is_initialized()
     if begun_here:
         _start(workers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ import tensorflow as tf
 from ajl_tf.dataset.metadata import Column, clean, coded
 from ajl_tf.models.classifier import build_classifier
 from ajl_tf.models.metadata import photo_only
+from ajl_tf.serving.batch import predict_photos
 from ajl_tf.serving.mixture import answer
 from ajl_tf.serving.recorded import columns_taken
 from ajl_tf.serving.savedmodel import Member, class_names, load, save
+from ajl_tf.serving.spread import predict_spread
 from ajl_tf.serving.with_metadata import coded_texts, make_server, served_columns
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
@@ -169,3 +172,22 @@ def test_a_model_of_photos_alone_has_nothing_of_it(saved_model: Path) -> None:
     assert set(plain.signatures) == {"serving_default", "serve_bytes"}
     assert columns_taken(plain) == []
     assert not hasattr(plain, "serve_metadata")
+
+
+@pytest.mark.skipif("AJL_RAY" not in os.environ, reason="AJL_RAY=1 runs Ray, see test_spread")
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")  # at its own settings
+def test_workers_are_told_each_photos_metadata(
+    folder: Path, model: Any, canvases: np.ndarray, tmp_path: Path
+) -> None:
+    for number, canvas in enumerate(canvases):
+        tf.io.write_file(str(tmp_path / f"{number}.png"), tf.io.encode_png(canvas))
+    paths = [tmp_path / f"{number}.png" for number in range(len(canvases))]
+    cells = {name: TABLE[name].to_numpy(object) for name in TABLE}
+    # Ten photos are two blocks, for two workers at most.
+    answers = list(predict_spread(folder, paths, 1, cells, workers=3))
+    expected = list(predict_photos(model, paths, 4, cells))
+    got, wanted = (
+        np.concatenate([each.probabilities for each in given]) for given in (answers, expected)
+    )
+    np.testing.assert_allclose(got, wanted, atol=1e-6)
+    assert list(predict_spread(folder, [], 4, None, workers=2)) == []
