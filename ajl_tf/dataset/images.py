@@ -21,8 +21,6 @@ Fit = Literal["cover", "contain"]
 PAD = 0  # black, as a viewer shows around a photo that does not fill the screen
 # Free of quotation marks, which TensorFlow escapes in its messages.
 REFUSALS = (NOT_A_PHOTO, TOO_LARGE, UNKNOWN_INKS)
-
-
 _REDUCTIONS = (1, 2, 4, 8)  # what libjpeg can scale a photo down by while it decodes
 _AMPLE = 2  # a photo scaled down like that has at least so many times the canvas's side
 
@@ -62,9 +60,10 @@ def decode(data: tf.Tensor) -> tf.Tensor:
 def read(data: tf.Tensor, size: int, mode: Fit) -> tf.Tensor:
     """Decodes one photo and fits it to a square canvas: faster than `fit(decode(data), …)`.
 
-    A JPEG whose side is at least 4 times the canvas's is scaled down while it is decoded, to 2 to 4
-    times the canvas's side. That changes its canvas, by less than one of 256 levels in the mean and
-    99 of 100 values by at most 3 (`tests/dataset/test_images.py`). Other photos keep their bits.
+    A JPEG whose side is at least 4 times the canvas's is scaled down while it is decoded, to no
+    less than twice the canvas's side. That changes its canvas, by less than one of 256 levels in
+    the mean and 99 of 100 values by at most 3 (`tests/dataset/test_images.py`). Other photos keep
+    their bits.
 
     Args:
         data: Scalar string, the file's bytes.

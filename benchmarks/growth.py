@@ -1,0 +1,149 @@
+"""Time and memory as the work grows: photos, classes, size, batch, folds.
+
+    python benchmarks/growth.py --plot benchmarks/growth.svg
+
+One thing grows at a time, the others stay as they are by default. The first four: an epoch of
+`fit`, every layer of the backbone training, all augmentation, pictures of noise; the first epoch,
+which traces, is left out. Folds: the whole of `python -m ajl_tf.train` on a drawn set. Each in a
+process of its own, whose most memory is taken; next to each figure stands how it compares with the
+one before it, and with what would be linear.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from ajl_tf import process
+
+process.prepare()  # as every verb does, before TensorFlow is imported
+
+from ajl_tf.errors import run_verb  # noqa: E402
+
+STEPS = {
+    "photos": (64, 128, 256, 512),
+    "classes": (10, 100, 1000, 10_000),
+    "size": (64, 96, 128, 192),
+    "batch": (8, 16, 32, 64),
+    "folds": (2, 3, 4, 5),
+}
+USUAL = {"photos": 128, "classes": 21, "size": 96, "batch": 32}
+UNITS = {"size": "pixels a side"}
+EXPERIMENT = """
+name = "growth"
+[split]
+scheme = "{folds} folds"
+[model]
+backbone = "{backbone}"
+weights = "none"
+input_size = 64
+[training]
+keep = "last"
+[[phases]]
+name = "all"
+epochs = 2
+unfreeze = 1.0
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Prints a line for each size, and draws them."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--backbone", default="efficientnet_lite0")
+    parser.add_argument("--what", nargs="+", default=list(STEPS), choices=STEPS)
+    parser.add_argument("--plot", type=Path, help="an .svg to write")
+    parser.add_argument("--child", help=argparse.SUPPRESS)  # what a child measures
+    options = parser.parse_args(argv)
+    if options.child:
+        print(json.dumps(measured(options.backbone, **json.loads(options.child))))
+        return 0
+    seen: dict[str, list[tuple[int, float, float]]] = {}
+    for what in options.what:
+        print(f"{what}: seconds, MiB at the most")
+        seen[what] = []
+        for step in STEPS[what]:
+            seconds, memory = _child(what, step, options.backbone)
+            seen[what].append((step, seconds, memory))
+            print(f"  {step:>6} {seconds:8.2f} {memory:7.0f}{_grown(seen[what])}", flush=True)
+    if options.plot:
+        draw(seen, options.plot)
+    return 0
+
+
+def _grown(rows: Sequence[tuple[int, float, float]]) -> str:
+    if len(rows) < 2:
+        return ""
+    (before, first, _), (now, second, _) = rows[-2:]
+    return f"   {now / before:.2f} times as many, {second / first:.2f} times as long"
+
+
+def _child(what: str, step: int, backbone: str) -> tuple[float, float]:
+    given = {"folds": step} if what == "folds" else {**USUAL, what: step}
+    command = [sys.executable, __file__, "--backbone", backbone, "--child", json.dumps(given)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    seconds, memory = json.loads(done.stdout.splitlines()[-1])
+    return seconds, memory
+
+
+def measured(backbone: str, **given: int) -> tuple[float, float]:
+    """Seconds, and the most MiB that this process has had."""
+    seconds = _folds(backbone, **given) if "folds" in given else _epoch(backbone, **given)
+    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def _epoch(backbone: str, photos: int, classes: int, size: int, batch: int) -> float:
+    import training_speed
+
+    from ajl_tf.config import Phase
+
+    training_speed.CLASSES = classes
+    options = argparse.Namespace(backbone=backbone, size=size, batch_size=batch)
+    phase = Phase(name="all", epochs=4, unfreeze=1.0, learning_rate=1e-4)
+    rows = training_speed.noise(photos, round(size * 8 / 7))
+    return statistics.median(training_speed.epochs(rows, options, phase, training_speed.ALL)[1:])
+
+
+def _folds(backbone: str, folds: int) -> float:
+    from ajl_tf import train
+    from ajl_tf.dataset.phantom import draw_set
+
+    with tempfile.TemporaryDirectory() as place:
+        root = Path(place)
+        draw_set(root / "drawn", 200, 72, 0)
+        (root / "it.toml").write_text(EXPERIMENT.format(folds=folds, backbone=backbone))
+        places = [f"--{name}={root / name}" for name in ("runs", "splits", "cache")]
+        start = time.perf_counter()
+        train.main([str(root / "it.toml"), "--data", str(root / "drawn"), *places, "--no-export"])
+        return time.perf_counter() - start
+
+
+def draw(seen: dict[str, list[tuple[int, float, float]]], path: Path) -> None:
+    """A column of two panels for each thing that grows: seconds, and memory."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(3 * len(seen), 5), layout="constrained")
+    panels = figure.subplots(2, len(seen), squeeze=False)
+    for column, (what, rows) in enumerate(seen.items()):
+        steps, seconds, memory = zip(*rows, strict=True)
+        for panel, values, label in ((panels[0], seconds, "seconds"), (panels[1], memory, "MiB")):
+            axes = panel[column]
+            axes.plot(steps, values, "o-", color="black")
+            axes.set_xscale("log" if steps[-1] > 20 * steps[0] else "linear")
+            axes.set_xlabel(UNITS.get(what, what))
+            axes.set_ylabel(label)
+            axes.set_ylim(bottom=0)
+    figure.savefig(path)
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_verb(main))
