@@ -243,9 +243,10 @@ def folding(rows: Rows, options: argparse.Namespace) -> None:
             seconds[name].append(time.process_time() - start)
     plain, folded = (statistics.median(each) for each in seconds.values())
     apart = np.abs(answers["as it is"] - answers["folded"]).max()
+    apart /= np.abs(answers["as it is"]).max()
     print(
         f"{options.backbone}, folded: {len(images) / folded:.1f} images per second of processors, "
-        f"as it is {len(images) / plain:.1f}: {plain / folded:.2f} times; logits {apart:.1e} apart"
+        f"as it is {len(images) / plain:.1f}: {plain / folded:.2f} times; logits {apart:.0e} apart"
     )
 
 
