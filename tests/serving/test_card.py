@@ -19,7 +19,7 @@ from ajl_tf.serving.blend import Blend
 from ajl_tf.serving.card import model_card
 from ajl_tf.serving.held_out import HeldOut
 from ajl_tf.serving.mixture import Fitted
-from ajl_tf.serving.sources import Source
+from ajl_tf.serving.sources import Options, Source
 
 EXPERIMENT = {
     "name": "it",
@@ -45,6 +45,8 @@ def card(
     *,
     others: tuple[Source, ...] = (),
     unlike: Unlike | None = None,
+    run: str = "it-20250101",
+    options: Options | None = None,
     **model: Any,
 ) -> str:
     rows = pd.DataFrame(
@@ -60,7 +62,7 @@ def card(
     sources = [source(members, **model), *others]
     weights = (0.75, 0.25)[: len(sources)] if others else (1.0,)
     blend = Blend((FITTED,) * len(sources), weights, Fitted(0.9, 400, "validation rows"))
-    return model_card("it", "it-20250101", sources, blend, unlike, report)
+    return model_card("it", run, sources, blend, unlike, report, options or Options())
 
 
 def test_it_says_what_the_model_is_and_is_not() -> None:
@@ -123,6 +125,18 @@ def test_several_runs_stand_with_their_weights() -> None:
     assert "a last temperature, of the weighted sum" in text
     assert "0.900 (n = 400, validation rows)" in text
     assert "fitted on other parts of the photos than they are scored on" in text
+
+
+def test_views_of_a_photo_stand_with_the_network_and_scores_with_what_was_scored() -> None:
+    assert "flips" not in card(["acne", "eczema"])
+    text = card(["acne", "eczema"], views="flips")
+    assert "input 64 pixels, averaged over the eight flips and quarter turns of a photo\n" in text
+    assert "before a run's temperature" in text
+    anew = card(["acne", "eczema"], run="it-20250102", options=Options(views="flips+crops"))
+    assert "of a photo and of its middle\n" in anew
+    assert "- scores of `it-20250102`" in anew
+    assert "run `it-20250101`" in anew
+    assert "after temperatures from other rows" in anew
 
 
 def test_false_alarms_stand_by_tone_band() -> None:
