@@ -1,6 +1,6 @@
 """Time and memory as the work grows: photos, classes, size, batch, folds.
 
-    python benchmarks/growth.py --plot benchmarks/growth.svg
+    python benchmarks/growth.py --plot growth.svg
 
 One thing grows at a time, the others stay as they are by default. The first four: an epoch of
 `fit`, every layer of the backbone training, all augmentation, pictures of noise; the first epoch,
