@@ -8,8 +8,9 @@ from typing import get_args
 import pytest
 
 from ajl_tf import export
+from ajl_tf.config_tables import Model
 from ajl_tf.errors import run_verb
-from ajl_tf.serving.network import Views
+from ajl_tf.dataset.views import Views
 
 
 def test_a_name_is_for_several_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -27,6 +28,6 @@ def test_a_folder_that_is_no_run_is_said(
 
 
 def test_views_that_are_none_are_refused() -> None:
-    assert get_args(Views) == export.VIEWS
+    assert get_args(Views) == get_args(Model.model_fields["views"].annotation) == export.VIEWS
     with pytest.raises(SystemExit):
         export.main(["run", "--tta", "mirrors"])
