@@ -9,8 +9,8 @@ import pytest
 
 from ajl_tf import export
 from ajl_tf.config_tables import Model
-from ajl_tf.errors import run_verb
 from ajl_tf.dataset.views import Views
+from ajl_tf.errors import run_verb
 
 
 def test_a_name_is_for_several_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -61,7 +61,7 @@ def read(data: tf.Tensor, size: int, mode: Fit) -> tf.Tensor:
     """Decodes one photo and fits it to a square canvas: faster than `fit(decode(data), …)`.
 
     A JPEG whose side is at least 4 times the canvas's is scaled down while it is decoded, to no
-    less than twice the canvas's side. That changes its canvas, by less than 1.5 of 256 levels in
+    less than twice the canvas's side. That changes its canvas, by less than 1.2 of 256 levels in
     the mean and 99 of 100 values by at most 6 (`tests/dataset/test_images.py`, on grain that is
     harsher than a photo's). Other photos keep their bits.
 

@@ -404,7 +404,7 @@ def test_a_large_jpeg_is_scaled_down_while_it_is_decoded_to_much_the_same_canvas
     data = encoded(grainy(height, width), "JPEG", quality=90, exif=exif)
     read, whole = both_ways(data, 64, mode)
     apart = np.abs(read - whole)
-    assert apart.mean() < 1.5
+    assert apart.mean() < 1.2
     assert np.quantile(apart, 0.99) <= 6
     # It lies where the whole one does: moved by a tenth of a pixel to any side, it fits worse.
     for axis in (0, 1):
