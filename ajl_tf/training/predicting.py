@@ -23,15 +23,19 @@ class Predictor:
             answer: A batch of the array's rows -> `(N, …)`.
             beside: Its second argument, for every row of the array; None: it has one.
         """
+        self._answer = answer
         self._beside = beside
-        self._step = tf.function(answer, reduce_retracing=True)
+        self._step: Callable[..., tf.Tensor] | None = None
 
     def __call__(self, source: np.ndarray, rows: np.ndarray, batch_size: int) -> np.ndarray:
         """float32 `(len(rows), …)`, in the order of `rows`, each once."""
         batches = evaluation_batches(source, rows, batch_size, self._beside)
-        outputs = (
-            self._step(batch) if self._beside is None else self._step(*batch) for batch in batches
-        )
+        alone = self._beside is None
+        if self._step is None:
+            # For batches of any size: the last one, smaller, would be traced once more.
+            spec = (batches.element_spec,) if alone else batches.element_spec
+            self._step = tf.function(self._answer, input_signature=spec)
+        outputs = [self._step(batch) if alone else self._step(*batch) for batch in batches]
         return np.concatenate([output.numpy() for output in outputs]).astype(np.float32)
 
 
