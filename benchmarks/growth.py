@@ -141,7 +141,7 @@ def draw(seen: dict[str, list[tuple[int, float, float]]], path: Path) -> None:
             axes.set_xscale("log" if steps[-1] > 20 * steps[0] else "linear")
             axes.set_xlabel(UNITS.get(what, what))
             axes.set_ylabel(label)
-            axes.set_ylim(bottom=0)
+            axes.set_ylim(0, 1.1 * max(values))
     figure.savefig(path)
 
 
