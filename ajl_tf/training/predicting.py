@@ -28,7 +28,16 @@ class Predictor:
         self._step: Callable[..., tf.Tensor] | None = None
 
     def __call__(self, source: np.ndarray, rows: np.ndarray, batch_size: int) -> np.ndarray:
-        """float32 `(len(rows), …)`, in the order of `rows`, each once."""
+        """Answers of some rows, in their order, each once.
+
+        Args:
+            source: `(N, …)`; of one shape and type in all calls, but for N.
+            rows: Numbers of rows of it.
+            batch_size: How many at a time.
+
+        Returns:
+            float32 `(len(rows), …)`.
+        """
         batches = evaluation_batches(source, rows, batch_size, self._beside)
         alone = self._beside is None
         if self._step is None:

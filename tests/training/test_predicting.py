@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from ajl_tf.dataset.views import Views
-from ajl_tf.training.predicting import image_predictor
+from ajl_tf.training.predicting import Predictor, image_predictor
 
 CANVASES = np.random.default_rng(0).integers(0, 256, (7, 40, 40, 3), np.uint8)
 
@@ -33,3 +33,20 @@ def test_answers_are_the_mean_over_the_views(tiny_classifiers: list[Any], views:
     answers = image_predictor(model, 32, views=views)(CANVASES, rows, 3)
     np.testing.assert_allclose(answers, expected[rows], atol=1e-4)
     assert np.abs(np.diff(answers, axis=0)).max() > 0.01  # the photos differ
+
+
+@pytest.mark.parametrize("has_beside", [False, True])
+def test_a_smaller_last_batch_is_not_traced_again(has_beside: bool) -> None:
+    source = np.arange(21, dtype=np.float32).reshape(7, 3)
+    beside = np.arange(7, dtype=np.float32)[:, None] if has_beside else None
+    traces = []
+
+    def answer(batch: tf.Tensor, *more: tf.Tensor) -> tf.Tensor:
+        traces.append(batch.shape)
+        return batch + more[0] if more else batch
+
+    predict = Predictor(answer, beside)
+    expected = source if beside is None else source + beside
+    for rows in (np.array([6, 0, 3, 1, 5]), np.arange(7), np.array([2])):
+        np.testing.assert_array_equal(predict(source, rows, 2), expected[rows])
+    assert len(traces) == 1
