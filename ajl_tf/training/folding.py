@@ -42,10 +42,18 @@ class NormalizedConvolution(keras.layers.Layer):
 
     def call(self, x: Any) -> Any:
         """What `norm(convolution(x))` is, with the same gradients."""
-        layer = self.convolution
         kernel, bias = self.kernel_and_bias()
-        depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
-        y = (ops.depthwise_conv if depthwise else ops.conv)(
+        return _with_bias(self._convolved(x, kernel), bias)
+
+    def _convolved(self, x: Any, kernel: Any) -> Any:
+        layer = self.convolution
+        is_depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)
+        if is_depthwise and keras.backend.backend() == "tensorflow":
+            from ajl_tf.training import depthwise
+
+            if depthwise.is_quicker(layer, x):
+                return depthwise.convolve(x, kernel, layer.strides[0], layer.padding)
+        return (ops.depthwise_conv if is_depthwise else ops.conv)(
             x,
             kernel,
             strides=layer.strides,
@@ -53,7 +61,6 @@ class NormalizedConvolution(keras.layers.Layer):
             dilation_rate=layer.dilation_rate,
             data_format=layer.data_format,
         )
-        return _with_bias(y, bias)
 
     def baked(self, x: Any) -> Any:
         """What `call` gives, by a plain convolution with weights of its own."""

@@ -49,6 +49,10 @@ def assert_same_function(model: keras.Model, size: tuple[int, ...]) -> None:
 
 
 CONVOLUTIONS = [
+    lambda: layers.DepthwiseConv2D(5, padding="same", use_bias=False),
+    lambda: layers.DepthwiseConv2D((4, 5), strides=2, padding="same", depth_multiplier=2),
+    lambda: layers.DepthwiseConv2D((5, 3), strides=2),
+    lambda: layers.DepthwiseConv2D(5, dilation_rate=2, padding="same"),
     lambda: layers.Conv2D(6, 3, use_bias=False),
     lambda: layers.Conv2D(6, 3, strides=2, padding="same"),
     lambda: layers.Conv2D(6, 2, dilation_rate=2, groups=2),
