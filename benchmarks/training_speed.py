@@ -8,6 +8,8 @@
 3. Augmentation: all changes in one warp and one product against Keras layers, one after another.
 4. Folding: a network as a SavedModel runs it, its normalisations in its convolutions, against the
    network as Keras has it; images per second of processors.
+5. Kernels: a step's gradients with TensorFlow's own gradient of wide depthwise kernels against the
+   same with oneDNN's; images per second of processors.
 
 All in one process, in turn; a figure is the median of the rounds. The pictures are
 noise: what they show costs nothing.
@@ -22,6 +24,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from unittest import mock
 
 from ajl_tf import process
 
@@ -36,13 +39,14 @@ from ajl_tf.errors import run_verb  # noqa: E402
 from ajl_tf.models.classifier import Classifier, build_classifier, unfreeze  # noqa: E402
 from ajl_tf.runs import HISTORY  # noqa: E402
 from ajl_tf.training import augment as augmentation  # noqa: E402
+from ajl_tf.training import depthwise  # noqa: E402
 from ajl_tf.training.fitting import fit  # noqa: E402
-from ajl_tf.training.folding import baked  # noqa: E402
+from ajl_tf.training.folding import baked, folded  # noqa: E402
 from ajl_tf.training.keyed import uniforms  # noqa: E402
 from ajl_tf.training.recipe import Recipe, Rows  # noqa: E402
 
 CLASSES = 21
-PARTS = ("step", "frozen", "augmentation", "folding")
+PARTS = ("step", "frozen", "augmentation", "folding", "kernels")
 FLIPS = Augment(horizontal_flip=True, vertical_flip=True)
 GEOMETRY = Augment(**FLIPS.model_dump() | {"rotation": 30.0, "zoom": (0.55, 1.0)})
 ALL = Augment(
@@ -74,6 +78,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         augmenting(noise(options.batch_size, canvas).canvases, options)
     if "folding" in options.parts:
         folding(noise(options.photos, canvas), options)
+    if "kernels" in options.parts:
+        kernels(noise(options.photos, canvas), options)
     return 0
 
 
@@ -227,27 +233,65 @@ def folding(rows: Rows, options: argparse.Namespace) -> None:
     """Prints images per second of processors, with normalisations folded in and without."""
     model = network(options).model
     images = tf.image.resize(rows.canvases, (options.size, options.size))
-    batches = [
-        images[start : start + options.batch_size]
-        for start in range(0, len(images), options.batch_size)
-    ]
+    batches = _batches(images, options)
     networks = {"as it is": model, "folded": baked(model)}
     ways = {name: _answering(each) for name, each in networks.items()}
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
     answers = {name: way(batches[0]).numpy() for name, way in ways.items()}  # traces
-    for _ in range(options.rounds):
-        for name, way in ways.items():
-            start = time.process_time()
-            for batch in batches:
-                way(batch).numpy()
-            seconds[name].append(time.process_time() - start)
-    plain, folded = (statistics.median(each) for each in seconds.values())
+    plain, quick = _processor_seconds(list(ways.values()), batches, options.rounds)
     apart = np.abs(answers["as it is"] - answers["folded"]).max()
     apart /= np.abs(answers["as it is"]).max()
     print(
-        f"{options.backbone}, folded: {len(images) / folded:.1f} images per second of processors, "
-        f"as it is {len(images) / plain:.1f}: {plain / folded:.2f} times; logits {apart:.0e} apart"
+        f"{options.backbone}, folded: {len(images) / quick:.1f} images per second of processors, "
+        f"as it is {len(images) / plain:.1f}: {plain / quick:.2f} times; logits {apart:.0e} apart"
     )
+
+
+def kernels(rows: Rows, options: argparse.Namespace) -> None:
+    """Prints images per second of processors, with each gradient of wide depthwise kernels."""
+    classifier = network(options)
+    unfreeze(classifier, options.unfreeze)
+    images = tf.image.resize(rows.canvases, (options.size, options.size))
+    batches, steps = _batches(images, options), []
+    for is_quicker in (depthwise.is_quicker, lambda layer, x: False):
+        with mock.patch.object(depthwise, "is_quicker", is_quicker):
+            steps.append(_gradients(classifier.model))
+            steps[-1](batches[0])  # traces
+    ours, theirs = _processor_seconds(steps, batches, options.rounds)
+    print(
+        f"{options.backbone}, gradients: {len(images) / ours:.1f} images per second of processors, "
+        f"{len(images) / theirs:.1f} with oneDNN's of wide kernels: {theirs / ours:.2f} times"
+    )
+
+
+def _batches(images: tf.Tensor, options: argparse.Namespace) -> list[tf.Tensor]:
+    size = options.batch_size
+    return [images[start : start + size] for start in range(0, len(images), size)]
+
+
+def _processor_seconds(
+    ways: Sequence[Callable[[tf.Tensor], tf.Tensor]], batches: Sequence[tf.Tensor], rounds: int
+) -> list[float]:
+    """Of a pass over the batches by each way, in turn; medians."""
+    seconds: list[list[float]] = [[] for _ in ways]
+    for _ in range(rounds):
+        for way, taken in zip(ways, seconds, strict=True):
+            start = time.process_time()
+            for batch in batches:
+                way(batch).numpy()
+            taken.append(time.process_time() - start)
+    return [statistics.median(each) for each in seconds]
+
+
+def _gradients(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    view, variables = folded(model), [variable.value for variable in model.trainable_variables]
+
+    @tf.function
+    def norm(x: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(tf.square(view(x, training=True)))
+        return tf.linalg.global_norm(tape.gradient(loss, variables))
+
+    return norm
 
 
 def _answering(model: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
