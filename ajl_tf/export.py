@@ -8,6 +8,7 @@ fitted on the photos that each held out, and what they score together is written
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,7 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ajl_tf.serving.export import export_ensemble, export_run
     from ajl_tf.serving.sources import Options
 
-    options = Options(arguments.tta, not arguments.no_unlike, arguments.cache)
+    options = Options(
+        arguments.tta, not arguments.no_unlike, arguments.cache, arguments.logit_adjustment
+    )
     if len(runs) == 1:
         made = export_run(runs[0], arguments.saved_models, arguments.runs, options)
     else:
@@ -64,6 +67,15 @@ def _parser() -> argparse.ArgumentParser:
         "the experiment, with which a run was scored)",
     )
     parser.add_argument(
+        "--logit-adjustment",
+        type=_strength,
+        default=0.0,
+        metavar="S",
+        help="take S times the log of how common a condition is off its logit, beyond what the "
+        "experiment's loss.logit_adjustment took: rare conditions are answered more often. What "
+        "that scores is written beside the runs (0 to 2; default: 0)",
+    )
+    parser.add_argument(
         "--no-unlike",
         action="store_true",
         help="leave out how unlike anything known a photo is; no "
@@ -71,6 +83,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_folders(parser, "--saved-models", "--runs", "--cache")
     return parser
+
+
+def _strength(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= 2:
+        raise argparse.ArgumentTypeError(f"expected a number from 0 to 2, received {text!r}")
+    return value
 
 
 if __name__ == "__main__":

@@ -27,6 +27,16 @@ def test_a_folder_that_is_no_run_is_said(
     assert not (tmp_path / "s").exists()
 
 
+@pytest.mark.parametrize("strength", ["-0.1", "2.1", "nan", "half"])
+def test_a_strength_that_is_none_is_refused(
+    strength: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        export.main(["run", "--logit-adjustment", strength])
+    assert ended.value.code == 2
+    assert "0 to 2" in " ".join(capsys.readouterr().err.split())
+
+
 def test_views_that_are_none_are_refused() -> None:
     assert get_args(Views) == get_args(Model.model_fields["views"].annotation) == export.VIEWS
     with pytest.raises(SystemExit):

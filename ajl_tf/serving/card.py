@@ -84,18 +84,24 @@ _VIEWS: dict[Views, str] = {
 
 def _model(sources: Sequence[Source], blend: Blend, options: Options) -> str:
     return "\n".join(
-        _run(source, None if len(sources) == 1 else weight, options.views_of(source.experiment))
+        _run(source, None if len(sources) == 1 else weight, options)
         for source, weight in zip(sources, blend.weights, strict=True)
     )
 
 
-def _run(source: Source, weight: float | None, views: Views) -> str:
+def _run(source: Source, weight: float | None, options: Options) -> str:
+    views = options.views_of(source.experiment)
+    strength = source.experiment.loss.logit_adjustment + options.logit_adjustment
+    adjusted = (
+        "\n  - rare conditions are answered more often: off each logit are taken "
+        f"{strength:g} times the log of how common its condition is among the training photos"
+    )
     experiment, count = source.experiment, len(source.parts)
     networks = "one network" if count == 1 else f"the average of {count} networks"
     share = "" if weight is None else f", weight {weight:.3f}"
     return (
         f"- {networks}{share}, backbone `{experiment.model.backbone}`, input "
-        f"{experiment.input_size} pixels{_VIEWS[views]}\n"
+        f"{experiment.input_size} pixels{_VIEWS[views]}{adjusted if strength else ''}\n"
         f"  - starting weights: `{experiment.model.weights}` ({_origin(experiment)})\n"
         f"  - run `{source.folder.name}`, configuration {experiment.hash}"
     )

@@ -63,8 +63,8 @@ def export_run(
 ) -> Exported:
     """Writes `<saved_models>/<name>/<next version>/` from a finished run.
 
-    Where it is asked for other views of a photo than the run was scored with, its photos are scored
-    anew, into a folder of their own.
+    Where it is asked for other answers than the run was scored with (other views of a photo,
+    adjusted logits), its photos are scored anew, into a folder of their own.
 
     Args:
         path: The run folder.
@@ -176,6 +176,7 @@ def _facts(sources: Sequence[Source], blend: Blend, options: Options) -> dict[st
             "weights": source.experiment.model.weights,
             "input_size": source.experiment.input_size,
             "views": options.views_of(source.experiment),
+            "logit_adjustment": source.experiment.loss.logit_adjustment + options.logit_adjustment,
             "config_hash": source.experiment.hash,
             "members": [part.name for part in source.parts],
             "temperature": asdict(fitted),

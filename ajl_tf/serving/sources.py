@@ -12,11 +12,13 @@ import keras
 import numpy as np
 import pandas as pd
 
+from ajl_tf.assessment.metrics import Ints
+from ajl_tf.assessment.predictions import read_manifest_columns
 from ajl_tf.config import Experiment
 from ajl_tf.dataset.views import Views
 from ajl_tf.errors import UserError
 from ajl_tf.models.classifier import load_classifier
-from ajl_tf.runs import MODEL, RESULT, open_run, read_json
+from ajl_tf.runs import MANIFEST, MODEL, RESULT, open_run, read_json
 from ajl_tf.serving.held_out import (
     HeldOut,
     observed,
@@ -27,6 +29,7 @@ from ajl_tf.serving.held_out import (
 )
 from ajl_tf.serving.network import Member
 from ajl_tf.serving.unlike import Known, know
+from ajl_tf.training.targets import adjust_logits, logit_shift
 
 REFIT = "refit"
 
@@ -39,23 +42,30 @@ class Options:
         views: Of each photo, see `network.Member`; None: those that the run was scored with.
         unlike: Whether the SavedModel scores how unlike anything known a photo is.
         cache: Folder for decoded photos that exceed the run's memory limit.
+        logit_adjustment: Taken off each logit, times the log of how common its condition is among
+            the run's photos, see `training.targets.adjust_logits`.
     """
 
     views: Views | None = None
     unlike: bool = True
     cache: Path = Path("data/.cache")
+    logit_adjustment: float = 0.0
 
     def views_of(self, experiment: Experiment) -> Views:
         """What a run's networks are asked for."""
         return self.views or experiment.model.views
 
-    def scores_again(self, experiment: Experiment) -> bool:
+    def has_other_views(self, experiment: Experiment) -> bool:
         """Whether a run's photos were scored with other views than these."""
         return self.views_of(experiment) != experiment.model.views
 
+    def scores_again(self, experiment: Experiment) -> bool:
+        """Whether the answers are others than those that the run was scored with."""
+        return bool(self.logit_adjustment) or self.has_other_views(experiment)
+
     def needs_photos(self, experiment: Experiment) -> bool:
         """Whether a run's photos are read."""
-        return self.unlike or self.scores_again(experiment)
+        return self.unlike or self.has_other_views(experiment)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,6 +95,11 @@ class Source:
     def is_refit(self) -> bool:
         """Whether one network is served that was trained on all photos."""
         return self.parts[0].name == REFIT
+
+    def trained_labels(self) -> Ints:
+        """Of every photo of the run, its position in the class names."""
+        labels = read_manifest_columns(self.folder / MANIFEST)["label"]
+        return np.asarray(pd.Index(self.held_out.class_names).get_indexer(pd.Index(labels)))
 
 
 def member_folders(run: Path) -> list[Path]:
@@ -125,7 +140,11 @@ def with_networks(source: Source, canvas: int, options: Options) -> Source:
     """
     experiment, held_out = source.experiment, source.held_out
     members = _members(source, source.parts, canvas, options)
-    source = replace(source, members=members)
+    if options.logit_adjustment:
+        classes, labels = len(held_out.class_names), source.trained_labels()
+        shift = logit_shift(labels, classes, options.logit_adjustment)
+        held_out = replace(held_out, logits=held_out.logits - shift)
+    source = replace(source, members=members, held_out=held_out)
     if not options.needs_photos(experiment):
         return source
     ids = held_out.table["image_id"].tolist()
@@ -141,7 +160,7 @@ def with_networks(source: Source, canvas: int, options: Options) -> Source:
     )
     if not source.is_refit:
         held_out = observed(held_out, members, canvases, table)
-    elif options.scores_again(experiment):
+    elif options.has_other_views(experiment):
         folds = tuple(part for part in _folds(source.folder) if (part / RESULT).is_file())
         members = _members(source, folds, canvas, options)
         held_out = observed(held_out, members, canvases, table)
@@ -181,7 +200,12 @@ def _members(
     size, own = source.experiment.input_size, source.experiment.canvas
     views = options.views_of(source.experiment)
     other = None if own == canvas else own
-    return tuple(Member(_network(part / MODEL), size, other, views) for part in parts)
+    networks = [_network(part / MODEL) for part in parts]
+    if options.logit_adjustment:
+        labels = source.trained_labels()
+        for network in networks:
+            adjust_logits(network.get_layer("head"), labels, options.logit_adjustment)
+    return tuple(Member(network, size, other, views) for network in networks)
 
 
 def _folds(run: Path) -> list[Path]:

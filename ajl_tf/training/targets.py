@@ -49,6 +49,13 @@ def soft_targets(
     return targets.astype(np.float32)
 
 
+def logit_shift(labels: np.ndarray, classes: int, strength: float) -> np.ndarray:
+    """What `adjust_logits` takes off the logits, `(classes,)`; it explains the arguments."""
+    counts = np.bincount(labels, minlength=classes)
+    shift: np.ndarray = strength * np.log(counts / counts.sum())
+    return shift
+
+
 def adjust_logits(head: keras.Model, labels: np.ndarray, strength: float) -> None:
     """Takes `strength` times the log of each class's share of the rows off its logit, for good.
 
@@ -64,5 +71,5 @@ def adjust_logits(head: keras.Model, labels: np.ndarray, strength: float) -> Non
     if not strength:
         return
     dense = head.layers[-1]
-    counts = np.bincount(labels, minlength=dense.units)
-    dense.bias.assign(dense.bias - (strength * np.log(counts / counts.sum())).astype(np.float32))
+    shift = logit_shift(labels, dense.units, strength)
+    dense.bias.assign(dense.bias - shift.astype(np.float32))

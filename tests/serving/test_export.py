@@ -150,6 +150,7 @@ def test_the_facts_and_the_card_lie_beside_it(holdout: Folds) -> None:
         "config_hash": run.name.rpartition("-")[2],
         "members": [run.name],
         "views": "none",
+        "logit_adjustment": 0.0,
     }
     assert unlike["false_alarms_of"] == "test rows"
     assert [row["group"] for row in unlike["false_alarms"]] == [
@@ -323,6 +324,40 @@ def test_other_views_than_the_runs_are_scored_anew(
         "after temperatures from other rows",
     ):
         assert words in card
+
+
+def test_adjusted_logits_are_served_and_scored_anew_without_a_photo(
+    run_of: Callable[..., Path],
+    networks: list[Any],
+    photos: Any,
+    logits_of_canvases: Any,
+    tmp_path: Path,
+) -> None:
+    gone = replace(photos, table=photos.table.assign(path="gone.png"))
+    run = run_of(tmp_path / "of", networks[:2], gone)
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    runs, asked = tmp_path / "runs", ("--logit-adjustment", "1.5", "--runs", str(tmp_path / "runs"))
+    version = exported(run, tmp_path / "saved", QUIET, *asked)
+    assert {path: path.read_bytes() for path in before} == before
+    (scores,) = runs.iterdir()
+    facts = facts_of(version)
+    assert (facts["logit_adjustment"], facts["run"]) == (1.5, scores.name)
+    assert "1.5 times the log" in (version / "model_card.md").read_text(encoding="utf-8")
+    share = photos.table["label"].value_counts(normalize=True)[NAMES].to_numpy()
+    plain = [logits_of_canvases(network, photos.canvases) for network in networks[:2]]
+    each = [logits - 1.5 * np.log(share) for logits in plain]
+    fold = pd.read_csv(run / "manifest.csv")["fold"].to_numpy()
+    expected, unadjusted = (
+        np.asarray(NAMES)[np.where(fold[:, None] == 0, *both).argmax(axis=1)]
+        for both in (each, plain)
+    )
+    assert (expected != unadjusted).any()  # or this test would say nothing
+    said = pd.read_csv(scores / "predictions.csv").set_index("image_id")["predicted"]
+    assert said[photos.table["image_id"].astype(said.index.dtype)].tolist() == expected.tolist()
+    heat = facts["temperature"]["temperature"]
+    got = served(version, photos.canvases)["probabilities"]
+    mean = np.mean([tf.nn.softmax(logits / heat) for logits in each], axis=0)
+    np.testing.assert_allclose(got, mean, atol=1e-5)
 
 
 def test_a_run_with_views_is_served_with_them_and_needs_no_photo_for_it(
