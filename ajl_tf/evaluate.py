@@ -173,6 +173,7 @@ def _compare(
 
 def _pictures(options: argparse.Namespace, photos: pd.DataFrame | None) -> Pictures:
     """The photos that a manifest names, and what explain drew of them where it did."""
+    from ajl_tf.files import photo_file
     from ajl_tf.reporting.publish import Pictures
 
     if photos is None or "path" not in photos or photos["path"].isna().all():
@@ -187,7 +188,8 @@ def _pictures(options: argparse.Namespace, photos: pd.DataFrame | None) -> Pictu
     maps: Path = options.overlays or source / "explained" / "overlays"
     if options.overlays is not None and not maps.is_dir():
         raise UserError(f"--overlays: {maps} is no folder of pictures <image_id>.png.")
-    return Pictures(paths, {path.stem: path for path in maps.glob("*.png")})
+    drawn = {image_id: photo_file(maps, image_id) for image_id in paths} if maps.is_dir() else {}
+    return Pictures(paths, {image_id: path for image_id, path in drawn.items() if path.is_file()})
 
 
 def _csv_of(source: Path) -> Path:

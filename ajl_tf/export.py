@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,6 +26,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     runs: list[Path] = arguments.run
     if len(runs) == 1 and arguments.name is not None:
         raise UserError("--name is for several runs; one run has the name of its experiment.")
+    name = "ensemble" if arguments.name is None else arguments.name
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise UserError(f"--name takes letters, digits, '.', '_' and '-'. Received: {name!r}.")
 
     import_tensorflow()
     from ajl_tf.serving.export import export_ensemble, export_run
@@ -36,7 +40,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     if len(runs) == 1:
         made = export_run(runs[0], arguments.saved_models, arguments.runs, options)
     else:
-        name = arguments.name or "ensemble"
         made = export_ensemble(runs, arguments.saved_models, arguments.runs, name, options)
     if made.scores is not None:
         print(f"scores       {made.scores}")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import csv
+import errno
 import os
 import re
 import secrets
 import shutil
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import IO
+from urllib.parse import quote
 
 from ajl_tf.errors import UserError
 
@@ -20,6 +23,8 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment] # there is no name for a module or none
 
+# Of a file system without hard links, as memory sticks, network drives and notebooks' folders have.
+_NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 _UNFINISHED = re.compile(r"\..*\b\d+-[0-9a-f]{8}(\.|$)")
 
 
@@ -59,18 +64,61 @@ def atomic_path(path: str | Path, *, overwrite: bool = True) -> Iterator[Path]:
         if overwrite:
             temporary.replace(path)
         else:
-            try:
-                os.link(temporary, path)  # unlike rename, fails where the name is taken
-            except FileExistsError:
-                raise _exists(path) from None
+            put_new(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def put_new(temporary: Path, path: Path) -> None:
+    """Gives a finished file its name, which must be free; its old name may or may not go.
+
+    Raises:
+        UserError: `path` exists.
+    """
+    try:
+        os.link(temporary, path)  # unlike rename, fails where the name is taken
+    except FileExistsError:
+        raise _exists(path) from None
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY))  # the name is ours now
+        except FileExistsError:
+            raise _exists(path) from None
+        temporary.replace(path)
+
+
+def photo_file(folder: Path, image_id: str) -> Path:
+    """Where a picture of a photo lies: `<folder>/<image_id>.png`, and never outside the folder.
+
+    An id may have folders of its own (`a/b`). One that would lead out, such as an absolute path,
+    has its separators written as %2F.
+    """
+    parts = PureWindowsPath(image_id)  # it knows both separators, and drives
+    leads_out = parts.drive or parts.root or ".." in parts.parts
+    return folder / f"{quote(image_id, safe='') if leads_out else image_id}.png"
 
 
 def write_text(path: str | Path, text: str, *, overwrite: bool = True) -> None:
     """Writes UTF-8 text atomically; the arguments are those of `atomic_path`."""
     with atomic_path(path, overwrite=overwrite) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
+
+
+def write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Writes a new CSV atomically.
+
+    Raises:
+        UserError: `path` exists.
+    """
+    with (
+        atomic_path(path, overwrite=False) as temporary,
+        temporary.open("w", encoding="utf-8", newline="") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
 
 
 def sweep(place: Path) -> None:

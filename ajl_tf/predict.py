@@ -2,15 +2,14 @@
 
 The column unlike says how unlike anything known a photo is, from 0 to 1 (a SavedModel of an older
 version has none: export its run again). A model that takes metadata finds them in the CSV's columns
-of these names, or in those of --metadata; what is missing is unknown. A photo that cannot be read
-is listed in <out>.errors.csv and the rest goes on; the exit code is then 1. Research software: it
-makes no diagnosis.
+of these names, or in those of --metadata; what is missing is unknown. A photo that cannot be
+decoded is listed in <out>.errors.csv and the rest goes on; the exit code is then 1. A CSV whose
+photos are not there is refused before anything is read. Research software: it makes no diagnosis.
 """
 
 from __future__ import annotations
 
 import argparse
-import csv
 import re
 import sys
 from collections.abc import Iterable, Sequence
@@ -99,60 +98,60 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     rows = photos_to_predict(arguments.photos)
     wanted = test_ids(arguments.photos) if arguments.submission else []
+    if strangers := sorted(set(wanted) - set(rows["image_id"])):
+        raise UserError(
+            f"a submission needs every id of test.csv, and {len(strangers)} of {len(wanted)} are "
+            f"not among the photos, the first is {strangers[0]}."
+        )
 
     import_tensorflow()
+    from ajl_tf.files import put_new, write_rows
     from ajl_tf.serving.batch import predict_photos
+    from ajl_tf.serving.recorded import columns_taken, known_words, texts_of, with_table
     from ajl_tf.serving.savedmodel import load
     from ajl_tf.serving.spread import predict_spread
 
     model = load(arguments.model)
     empty = _empty_table(rows, model, arguments.photos)
+    columns = columns_taken(model)
+    if arguments.metadata is not None:
+        rows = with_table(rows, arguments.metadata, columns)
     rows = rows.iloc[len(rows) * shard // shards : len(rows) * (shard + 1) // shards]
-    texts = _texts(model, rows, arguments.metadata)
+    texts = texts_of(rows, columns)
+    for line in known_words(rows, columns, texts):
+        print(f"metadata     {line}")
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     paths, size = rows["path"].tolist(), arguments.batch_size
     if arguments.workers is None:
-        answers = predict_photos(model, paths, size, texts)
+        answers = predict_photos(model, paths, size, texts or None)
     else:
-        answers = predict_spread(arguments.model, paths, size, texts, arguments.workers)
+        answers = predict_spread(arguments.model, paths, size, texts or None, arguments.workers)
     predicted, errors, strange = _predict(model, rows, empty, unfinished, answers)
-    unfinished.rename(arguments.out)
+    try:
+        put_new(unfinished, arguments.out)
+    except UserError as error:
+        error.add_note(f"It was made meanwhile. What this command predicted is in {unfinished}.")
+        raise
+    unfinished.unlink(missing_ok=True)
     print(f"predictions  {arguments.out} ({len(predicted)} of {len(rows)} photos)")
     if strange is not None:
         threshold = float(model.unlike_threshold)
         print(f"unlike       {strange} photos above {threshold:.3f}: unlike anything known")
     if errors:
-        _write_csv(errors_csv, ("image_id", "path", "reason"), errors)
+        write_rows(errors_csv, ("image_id", "path", "reason"), errors)
         print(f"unreadable   {errors_csv} ({len(errors)} photos)", file=sys.stderr)
     if arguments.submission:
         missing = [image_id for image_id in wanted if image_id not in predicted]
         if missing:
             raise UserError(
-                f"no submission was written: {len(missing)} of {len(wanted)} ids of test.csv have "
-                f"no prediction, the first is {missing[0]}. See {errors_csv}."
+                f"no submission was written: {len(missing)} of {len(wanted)} photos of test.csv "
+                f"could not be read, the first is {missing[0]}. See {errors_csv}."
             )
-        _write_csv(
+        write_rows(
             arguments.submission, ("md5hash", "label"), [(key, predicted[key]) for key in wanted]
         )
         print(f"submission   {arguments.submission} ({len(wanted)} ids, in the order of test.csv)")
     return EXIT_SOME_UNREADABLE if errors else 0
-
-
-def _texts(model: Any, rows: pd.DataFrame, table: Path | None) -> dict[str, Any] | None:
-    """What is recorded of the photos; None of a model that takes nothing else. Says what it found.
-
-    Raises:
-        UserError: Metadata that cannot be used.
-    """
-    from ajl_tf.serving.recorded import columns_taken, known_words, texts_of, with_table
-
-    columns = columns_taken(model)
-    if table is not None:
-        rows = with_table(rows, table, columns)
-    texts = texts_of(rows, columns)
-    for line in known_words(rows, columns, texts):
-        print(f"metadata     {line}")
-    return texts or None
 
 
 def _empty_table(rows: pd.DataFrame, model: Any, source: Path) -> pd.DataFrame:
@@ -206,8 +205,14 @@ def _predict(
     errors: list[tuple[str, str, str]] = []
     strange = 0 if "unlike" in empty else None
     line = ProgressLine(len(rows), "predicting")
-    # Mode x: two processes with one --out must not write into one file.
-    with naming(out), out.open("x", encoding="utf-8", newline="") as file:
+    try:
+        # Mode x: two processes with one --out must not write into one file.
+        opened = out.open("x", encoding="utf-8", newline="")
+    except FileExistsError:
+        raise UserError(
+            f"{out} has appeared: another predict writes there. Wait for it, or name another --out."
+        ) from None
+    with naming(out), opened as file:
         file.write(prediction_lines(empty, header=True))
         for answers in answered:
             if answers.rows:
@@ -229,18 +234,6 @@ def _shard(text: str) -> tuple[int, int]:
     if not match or not int(match[1]) < int(match[2]):
         raise UserError(f"--shard takes I/N with I from 0 to N-1, as in 0/4. Received: {text!r}")
     return int(match[1]), int(match[2])
-
-
-def _write_csv(path: Path, header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
-    from ajl_tf.files import atomic_path
-
-    with (
-        atomic_path(path, overwrite=False) as temporary,
-        temporary.open("w", encoding="utf-8", newline="") as file,
-    ):
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(header)
-        writer.writerows(rows)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import subprocess
 import sys
 import time
@@ -111,6 +112,13 @@ def open_run(path: str | Path) -> tuple[Path, Experiment]:
             f"{folder} is no run: it has no {CONFIG}. Runs are the folders under experiments/runs/."
         )
     return folder, load_experiment(folder / CONFIG)
+
+
+def fold_folders(run: Path) -> list[Path]:
+    """The folders `fold_<number>` of a run, in order; a copy such as `fold_0.bak` is none."""
+    numbers = {path: re.fullmatch(r"fold_(\d+)", path.name) for path in run.glob("fold_*")}
+    found = [(int(match[1]), path) for path, match in numbers.items() if match and path.is_dir()]
+    return [path for _, path in sorted(found)]
 
 
 def write_json(path: Path, values: Any) -> None:

@@ -41,3 +41,11 @@ def test_views_that_are_none_are_refused() -> None:
     assert get_args(Views) == get_args(Model.model_fields["views"].annotation) == export.VIEWS
     with pytest.raises(SystemExit):
         export.main(["run", "--tta", "mirrors"])
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "/tmp/it", ".hidden", "a b", ""])
+def test_a_name_leads_nowhere_else(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    assert run_verb(export.main, [str(tmp_path), str(tmp_path / "b"), "--name", name]) == 2
+    assert "--name takes letters" in capsys.readouterr().err

@@ -341,3 +341,50 @@ def test_a_signal_ends_the_command_with_one_message(
     assert "interrupted: everything already written has been kept" in said
     assert "Traceback" not in said
     assert {path.name for path in tmp_path.iterdir()} == {"list.csv", "out.csv.unfinished"}
+
+
+def test_ids_without_a_photo_are_told_before_a_photo_is_read(
+    run: Predict,
+    drawn_set: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from ajl_tf.dataset import listing
+
+    whole = listing.photos_to_predict(drawn_set)
+    monkeypatch.setattr(listing, "photos_to_predict", lambda source: whole[2:])
+    out = tmp_path / "out.csv"
+    assert run(drawn_set, out, "--submission", str(tmp_path / "s.csv")) == 2
+    error = capsys.readouterr().err
+    assert "every id of test.csv, and 2 of" in error
+    assert sorted(whole["image_id"][:2])[0] in error
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("late", ["out.csv", "out.csv.unfinished"])
+def test_what_another_process_made_meanwhile_stays(
+    run: Predict,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    late: str,
+) -> None:
+    """The other one is quicker while this one loads its model."""
+    load = savedmodel.load
+
+    def slow(path: Path) -> object:
+        (tmp_path / late).write_text("the other's")
+        return load(path)
+
+    monkeypatch.setattr(savedmodel, "load", slow)
+    assert run(folder, tmp_path / "out.csv") == 2
+    assert (tmp_path / late).read_text() == "the other's"
+    error = capsys.readouterr().err
+    if late == "out.csv":
+        assert "out.csv exists already" in error
+        assert f"is in {tmp_path / 'out.csv.unfinished'}" in error
+        assert len(read_predictions(tmp_path / "out.csv.unfinished")) == 9
+    else:
+        assert "another predict writes there" in error

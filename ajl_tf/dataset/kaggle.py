@@ -63,6 +63,19 @@ def csv_files(source: Path) -> list[Path]:
     raise UserError(f"{source} holds no train.csv, no test.csv and no zip.{hint} {GET_DATA}")
 
 
+def holds_data(folder: Path) -> bool:
+    """Whether `csv_files` finds the competition's tables in a folder, or in a zip there."""
+    return bool(_tables(folder)) or any(map(_has_tables, folder.glob("*.zip")))
+
+
+def _has_tables(archive: Path) -> bool:
+    try:
+        with zipfile.ZipFile(archive) as zipped:
+            return any(PurePosixPath(name).name in TABLES for name in zipped.namelist())
+    except zipfile.BadZipFile:
+        return False
+
+
 def is_competition(table: pd.DataFrame) -> bool:
     """Whether a CSV is the competition's: it names photos by `md5hash`, without paths."""
     return "md5hash" in table and not {"image_id", "path"} <= set(table)

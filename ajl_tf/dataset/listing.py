@@ -24,9 +24,9 @@ def photos_to_predict(source: Path) -> pd.DataFrame:
     """Lists the photos of a source, in its own order.
 
     Args:
-        source: The competition's folder or zip (its test.csv counts), a CSV with `image_id, path`
-            or `md5hash`, or any folder, whose photos are found at every depth and named by their
-            path in it, without suffix. Links to folders are not followed.
+        source: The competition's folder, its zip or a folder with it (its test.csv counts), a CSV
+            with `image_id, path` or `md5hash`, or any folder, whose photos are found at every depth
+            and named by their path in it, without suffix. Links to folders are not followed.
 
     Returns:
         Columns `image_id, path`, and what else a CSV says.
@@ -35,7 +35,7 @@ def photos_to_predict(source: Path) -> pd.DataFrame:
         UserError: Nothing there, or two photos of one name.
     """
     source = source.expanduser().absolute()
-    if not source.is_dir() or (source / "test.csv").exists() or (source / "train.csv").exists():
+    if not source.is_dir() or kaggle.holds_data(source):
         csvs = kaggle.csv_files(source)
         tests = [csv for csv in csvs if csv.name == "test.csv"]
         return read_manifest(tests or csvs, labels=False)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import filecmp
+from collections import defaultdict
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,11 +17,12 @@ from ajl_tf.dataset.drops import dropped
 from ajl_tf.dataset.listing import PHOTO_SUFFIXES, photos_to_predict
 from ajl_tf.dataset.manifest import read_manifest
 from ajl_tf.errors import UserError, listed
-from ajl_tf.runs import MANIFEST, MODEL, PREDICTIONS, RESULT
+from ajl_tf.runs import MANIFEST, MODEL, PREDICTIONS, RESULT, fold_folders
 from ajl_tf.training.keyed import photo_keys
 
 REFIT, HOLDOUT, AVERAGE = "refit", "holdout", "all folds"
 _SHOWN = 20
+_KNOWN = " known"  # no column of a CSV is so named: names are stripped
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,7 @@ def finished_members(run: Path) -> dict[str, Path]:
         UserError: There is none.
     """
     folders = {HOLDOUT: run, REFIT: run / REFIT}
-    folds = [folder for folder in run.glob("fold_*") if folder.is_dir()]
-    folders |= {f.name: f for f in sorted(folds, key=lambda f: int(f.name.removeprefix("fold_")))}
+    folders |= {folder.name: folder for folder in fold_folders(run)}
     finished = {name: f for name, f in folders.items() if (f / RESULT).is_file()}
     if not finished:
         raise UserError(f"{run} holds no trained model; the training did not get to its end.")
@@ -141,7 +144,7 @@ def _held_out(
 
 
 def _named(photos: Sequence[Path], manifest: pd.DataFrame) -> pd.DataFrame:
-    """The named photos; one of the run's, by its image_id, with what the manifest says of it."""
+    """The named photos; one of the run's under its image_id, with what the manifest says of it."""
     tables = []
     for source in photos:
         if source.is_file() and source.suffix.lower() in PHOTO_SUFFIXES:
@@ -149,11 +152,12 @@ def _named(photos: Sequence[Path], manifest: pd.DataFrame) -> pd.DataFrame:
             tables.append(pd.DataFrame({"image_id": [source.stem], "path": [str(absolute)]}))
         else:
             tables.append(photos_to_predict(source))
-    rows = pd.concat(tables, ignore_index=True)
+    rows = _as_known(pd.concat(tables, ignore_index=True), manifest)
     twice = rows["image_id"][rows["image_id"].duplicated()].unique()
     if len(twice):
         raise UserError(f"photos are named twice:\n{listed(sorted(twice))}")
-    told = manifest.drop(columns="path").set_index("image_id").reindex(rows["image_id"])
+    known = manifest.drop(columns="path").set_index("image_id")
+    told = known.reindex(rows["image_id"].where(rows.pop(_KNOWN)))
     for name in told:
         theirs = told[name].reset_index(drop=True)
         own = rows[name] if name in rows else pd.Series(pd.NA, index=rows.index)
@@ -161,6 +165,29 @@ def _named(photos: Sequence[Path], manifest: pd.DataFrame) -> pd.DataFrame:
     rows["skin_tone"] = pd.to_numeric(rows["skin_tone"]).fillna(-1).astype(np.int64)
     rows["group_id"] = rows["group_id"].fillna(rows["image_id"])
     return rows
+
+
+def _as_known(rows: pd.DataFrame, manifest: pd.DataFrame) -> pd.DataFrame:
+    """Photos with whether the run knows them, by content; those that it does under its image_id.
+
+    Where the run's photo of a name is gone, the name counts: it may have been moved. Else it does
+    not, for names such as 1.jpg are common.
+    """
+    recorded = dict(zip(manifest["image_id"], manifest["path"], strict=True))
+    of_size: defaultdict[int, list[str]] = defaultdict(list)
+    for image_id, path in recorded.items():
+        with suppress(OSError):
+            of_size[Path(path).stat().st_size].append(image_id)
+    here = set().union(*of_size.values())
+    ids, known = [], []
+    for image_id, path in zip(rows["image_id"], rows["path"], strict=True):
+        size = Path(path).stat().st_size if Path(path).is_file() else -1
+        alike = [one for one in of_size[size] if filecmp.cmp(path, recorded[one], shallow=False)]
+        if image_id not in alike and alike:
+            image_id = alike[0]
+        ids.append(image_id)
+        known.append(bool(alike) or (image_id in recorded and image_id not in here))
+    return rows.assign(image_id=ids, **{_KNOWN: known})
 
 
 def _with_members(rows: pd.DataFrame, members: dict[str, Path]) -> pd.DataFrame:

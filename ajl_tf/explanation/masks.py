@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from ajl_tf.dataset.images import REFUSALS, Fit, decode, fit, to_input
 from ajl_tf.errors import UserError, listed
+from ajl_tf.files import photo_file
 
 _HALF = 127.5
 
@@ -36,7 +37,7 @@ def read_masks(
         raise UserError(f"--masks takes a folder of <image_id>.png. Received: {folder}")
     masks, problems = [], []
     for image_id, path in zip(image_ids, paths, strict=True):
-        file = folder / f"{image_id}.png"
+        file = photo_file(folder, image_id)
         if not file.is_file():
             problems.append(f"{file} is missing")
             continue

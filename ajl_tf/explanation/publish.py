@@ -21,7 +21,7 @@ from ajl_tf.explanation.explaining import (
 from ajl_tf.explanation.overlay import heat, panels
 from ajl_tf.explanation.tone_audit import LEAST_CONFIDENCE, audit_photos
 from ajl_tf.explanation.tone_probe import probe, summarise_probe
-from ajl_tf.files import atomic_path
+from ajl_tf.files import atomic_path, photo_file
 from ajl_tf.progress import ProgressLine
 
 _TITLES = {"attention": "attention, whatever the condition"}  # of a panel, if not the method's name
@@ -30,7 +30,7 @@ _TITLES = {"attention": "attention, whatever the condition"}  # of a panel, if n
 def explain_all(
     run: Path, input_size: int, subject: Subject, methods: Sequence[str], overlays: Path
 ) -> tuple[list[dict[str, Any]], dict[str, np.ndarray]]:
-    """Explains every photo and draws `<overlays>/<image_id>.png`.
+    """Explains every photo and draws `<overlays>/<image_id>.png`, see `files.photo_file`.
 
     Returns:
         The photos' records, in the order of the subject's rows, and method (and `random`) ->
@@ -107,7 +107,7 @@ def audit_all(
                     for (title, canvas), said in zip(canvases, after, strict=True)
                 ]
                 heading = [f"{rows[0]['image_id']}: predicted {rows[0]['predicted']}"]
-                _save(panels(titles, heading), pictures / f"{rows[0]['image_id']}.png")
+                _save(panels(titles, heading), photo_file(pictures, rows[0]["image_id"]))
             if rows:
                 tables[int(row)] = rows
             done += 1
@@ -135,9 +135,9 @@ def _draw(explained: Explained, overlays: Path) -> None:
         f"{record['image_id']}, by {record['explained_by']}, {trained[record['trained_on']]}. "
         f"Green speaks for {record['predicted']}, violet against it.",
     ]
-    _save(panels(pictures, heading, explained.mask), overlays / f"{record['image_id']}.png")
+    _save(panels(pictures, heading, explained.mask), photo_file(overlays, record["image_id"]))
 
 
 def _save(picture: Any, path: Path) -> None:
-    with atomic_path(path) as temporary:
+    with atomic_path(path, overwrite=False) as temporary:
         picture.save(temporary, "PNG")

@@ -6,6 +6,7 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import keras
@@ -18,7 +19,7 @@ from ajl_tf.config import Experiment
 from ajl_tf.dataset.views import Views
 from ajl_tf.errors import UserError
 from ajl_tf.models.classifier import load_classifier
-from ajl_tf.runs import MANIFEST, MODEL, RESULT, open_run, read_json
+from ajl_tf.runs import MANIFEST, MODEL, RESULT, fold_folders, open_run, read_json
 from ajl_tf.serving.held_out import (
     HeldOut,
     observed,
@@ -96,6 +97,7 @@ class Source:
         """Whether one network is served that was trained on all photos."""
         return self.parts[0].name == REFIT
 
+    @cached_property
     def trained_labels(self) -> Ints:
         """Of every photo of the run, its position in the class names."""
         labels = read_manifest_columns(self.folder / MANIFEST)["label"]
@@ -104,7 +106,7 @@ class Source:
 
 def member_folders(run: Path) -> list[Path]:
     """Where a run's models are: the refit alone, or its folds in order, or the run itself."""
-    for parts in ([run / REFIT], _folds(run), [run]):
+    for parts in ([run / REFIT], fold_folders(run), [run]):
         finished = [part for part in parts if (part / RESULT).is_file()]
         if finished:
             return finished
@@ -122,7 +124,7 @@ def open_source(path: str | Path) -> Source:
     names = {tuple(read_json(part / RESULT)["class_names"]) for part in parts}
     if len(names) > 1:
         raise UserError(f"the members of {folder} disagree on the classes, and cannot be averaged")
-    folds = [part for part in _folds(folder) if (part / RESULT).is_file()]
+    folds = [part for part in fold_folders(folder) if (part / RESULT).is_file()]
     held_out = read_held_out(folds or [folder], names.pop())
     return Source(folder, experiment, tuple(parts), held_out)
 
@@ -141,7 +143,7 @@ def with_networks(source: Source, canvas: int, options: Options) -> Source:
     experiment, held_out = source.experiment, source.held_out
     members = _members(source, source.parts, canvas, options)
     if options.logit_adjustment:
-        classes, labels = len(held_out.class_names), source.trained_labels()
+        classes, labels = len(held_out.class_names), source.trained_labels
         shift = logit_shift(labels, classes, options.logit_adjustment)
         held_out = replace(held_out, logits=held_out.logits - shift)
     source = replace(source, members=members, held_out=held_out)
@@ -161,7 +163,7 @@ def with_networks(source: Source, canvas: int, options: Options) -> Source:
     if not source.is_refit:
         held_out = observed(held_out, members, canvases, table)
     elif options.has_other_views(experiment):
-        folds = tuple(part for part in _folds(source.folder) if (part / RESULT).is_file())
+        folds = tuple(part for part in fold_folders(source.folder) if (part / RESULT).is_file())
         members = _members(source, folds, canvas, options)
         held_out = observed(held_out, members, canvases, table)
     source = replace(source, held_out=held_out)
@@ -202,15 +204,10 @@ def _members(
     other = None if own == canvas else own
     networks = [_network(part / MODEL) for part in parts]
     if options.logit_adjustment:
-        labels = source.trained_labels()
+        labels = source.trained_labels
         for network in networks:
             adjust_logits(network.get_layer("head"), labels, options.logit_adjustment)
     return tuple(Member(network, size, other, views) for network in networks)
-
-
-def _folds(run: Path) -> list[Path]:
-    folds = [part for part in run.glob("fold_*") if part.is_dir()]
-    return sorted(folds, key=lambda part: int(part.name.removeprefix("fold_")))
 
 
 def _network(path: Path) -> keras.Model:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -133,3 +135,21 @@ def test_ids_that_look_like_nothing_are_ids(tmp_path: Path) -> None:
     (tmp_path / "test.csv").write_text(lines, encoding="utf-8")
     assert listing.test_ids(tmp_path) == ["NA", "null", "1e5"]
     assert photos_to_predict(tmp_path)["image_id"].tolist() == ["NA", "null", "1e5"]
+
+
+def test_the_zip_as_kaggle_gives_it_is_the_competition(drawn_set: Path, tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    shutil.make_archive(str(data / "bttai-ajl-2025"), "zip", drawn_set)
+    rows = photos_to_predict(data)
+    assert rows["image_id"].tolist() == listing.test_ids(drawn_set)
+    again = photos_to_predict(data)  # beside what was unpacked
+    assert again["image_id"].tolist() == listing.test_ids(data)
+
+
+def test_another_zip_among_photos_changes_nothing(tmp_path: Path) -> None:
+    touched(tmp_path, "a.jpg")
+    with zipfile.ZipFile(tmp_path / "notes.zip", "w") as zipped:
+        zipped.writestr("train.txt", "none of ours")
+    (tmp_path / "broken.zip").write_bytes(b"PK")
+    assert photos_to_predict(tmp_path)["image_id"].tolist() == ["a"]

@@ -81,29 +81,55 @@ def test_each_photo_has_the_fold_that_held_it_out(folds: Path) -> None:
     assert rows.loc["b", "group_id"] == "g"
 
 
-def test_a_photo_of_the_run_is_known_by_its_name_and_a_stranger_is_not(
-    folds: Path, photos: dict[str, str], tmp_path: Path
+@pytest.fixture
+def stranger(drawn_set: Path) -> bytes:
+    """A photo that no run knows."""
+    return sorted((drawn_set / "test" / "test").glob("*.jpg"))[6].read_bytes()
+
+
+def test_a_photo_of_the_run_is_known_by_its_content_and_a_stranger_is_not(
+    folds: Path, photos: dict[str, str], stranger: bytes, tmp_path: Path
 ) -> None:
-    for name in ("b", "stranger"):
-        (tmp_path / "some").mkdir(exist_ok=True)
-        (tmp_path / "some" / f"{name}.jpg").write_bytes(Path(photos["a"]).read_bytes())
-    for named in (
-        (tmp_path / "some",),
-        (tmp_path / "some/b.jpg", tmp_path / "some/stranger.jpg"),
-    ):
-        assert chosen(folds, Wanted(photos=named)) == {
-            "b": ("fold_1", False),
-            "stranger": (AVERAGE, None),
-        }
+    some = tmp_path / "some"
+    some.mkdir()
+    (some / "b.jpg").write_bytes(Path(photos["b"]).read_bytes())
+    (some / "renamed.jpg").write_bytes(Path(photos["a"]).read_bytes())
+    (some / "c.jpg").write_bytes(stranger)  # no c of the run, whatever its name
+    wanted = {"a": ("fold_0", False), "b": ("fold_1", False), "c": (AVERAGE, None)}
+    for named in ((some,), tuple(some.iterdir())):
+        assert chosen(folds, Wanted(photos=named)) == wanted
     member(folds / "refit")
-    assert chosen(folds, Wanted(photos=(tmp_path / "some",))) == {
-        "b": ("fold_1", False),
-        "stranger": ("refit", None),
+    assert chosen(folds, Wanted(photos=(some,))) == wanted | {"c": ("refit", None)}
+    rows = choose_photos(folds, Wanted(photos=(some,))).set_index("image_id")
+    assert rows.loc["b", "path"] == str(some / "b.jpg")
+    assert rows.loc["b", "label"] == "x"
+    assert pd.isna(rows.loc["c", "label"])
+    assert rows.loc["c", "skin_tone"] == -1
+
+
+def test_the_folder_that_the_run_trained_on_is_known(folds: Path, photos: dict[str, str]) -> None:
+    folder = Path(photos["a"]).parent
+    assert {i: who for i, who in chosen(folds, Wanted(photos=(folder,))).items() if i in IDS} == {
+        **dict.fromkeys("ace", ("fold_0", False)),
+        **dict.fromkeys("bdf", ("fold_1", False)),
     }
-    rows = choose_photos(folds, Wanted(photos=(tmp_path / "some",))).set_index("image_id")
-    assert rows.loc["b", "path"] == str(tmp_path / "some" / "b.jpg")
-    assert pd.isna(rows.loc["stranger", "label"])
-    assert rows.loc["stranger", "skin_tone"] == -1
+
+
+def test_where_the_photos_of_a_run_are_gone_their_names_count(
+    folds: Path, photos: dict[str, str], stranger: bytes, tmp_path: Path
+) -> None:
+    manifest(folds, {name: str(tmp_path / "gone" / name) for name in photos}, fold=[0, 1] * 3)
+    (tmp_path / "b.jpg").write_bytes(stranger)
+    assert chosen(folds, Wanted(photos=(tmp_path / "b.jpg",))) == {"b": ("fold_1", False)}
+
+
+def test_a_copy_of_a_fold_is_none_of_the_run(folds: Path) -> None:
+    member(folds / "fold_0.bak")
+    member(folds / "fold_old")
+    assert chosen(folds, Wanted(photos=())) == {
+        **dict.fromkeys("ace", ("fold_0", False)),
+        **dict.fromkeys("bdf", ("fold_1", False)),
+    }
 
 
 def test_a_holdout_says_what_it_trained_on(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,9 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
+from ajl_tf import predict
 from ajl_tf.dataset.metadata import Column, clean, coded
+from ajl_tf.errors import run_verb
 from ajl_tf.models.classifier import build_classifier
 from ajl_tf.models.metadata import photo_only
 from ajl_tf.serving.batch import predict_photos
@@ -191,3 +194,22 @@ def test_workers_are_told_each_photos_metadata(
     )
     np.testing.assert_allclose(got, wanted, atol=1e-6)
     assert list(predict_spread(folder, [], 4, None, workers=2)) == []
+
+
+def test_shards_take_what_is_told_of_the_photos_of_others(
+    folder: Path, drawn_set: Path, tmp_path: Path
+) -> None:
+    """Of three photos one is told; a shard has others, or no photo at all."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number, path in enumerate(sorted((drawn_set / "test" / "test").glob("*.jpg"))[:3]):
+        shutil.copy(path, photos / f"{number}.jpg")
+    told = tmp_path / "told.csv"
+    told.write_text("image_id,sex\n0,male\n", encoding="utf-8")
+    ids: list[str] = []
+    for shard in range(8):
+        out = tmp_path / f"{shard}.csv"
+        words = [str(folder), str(photos), "--out", str(out), "--metadata", str(told)]
+        assert run_verb(predict.main, [*words, "--shard", f"{shard}/8"]) == 0
+        ids += pd.read_csv(out, dtype=str)["image_id"].tolist()
+    assert ids == ["0", "1", "2"]
