@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.trials is not None:
         sweep = sweep.model_copy(update={"trials": arguments.trials})
     out = arguments.out or Path("experiments/runs") / f"sweep-{sweep.name}"
-    study = open_study(sweep, out)
+    study = open_study(sweep, experiment, out)
     print(f"study: {out}")
 
     def command(changes: Sequence[str]) -> list[str]:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
+import time
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from ajl_tf.config_file import load_experiment
 from ajl_tf.errors import UserError
 from ajl_tf.tuning.sweep import Span, Sweep, as_toml
 from ajl_tf.tuning.trial import StoppedError, Training, TrainingError, train
@@ -18,16 +23,18 @@ if TYPE_CHECKING:
 
 DATABASE = "study.sqlite"
 REASON = "reason"
-_SWEEP, _POINT = "sweep", "point"
+_SWEEP, _EXPERIMENT, _POINT = "sweep", "experiment", "point"
 _FAILURES = 3  # one after the other: what is wrong is not the setting
+_LOOK = 1.0  # seconds between looks at what other processes do
 _BEAT, _GRACE = 20, 90  # seconds: a process that says nothing for so long is taken for dead
 
 
-def open_study(sweep: Sweep, folder: Path) -> optuna.Study:
+def open_study(sweep: Sweep, experiment: Path, folder: Path) -> optuna.Study:
     """Opens the database in a folder, or makes it.
 
     Raises:
-        UserError: Optuna is not installed, or the folder holds the study of another sweep.
+        UserError: Optuna is not installed, or the folder holds the study of another sweep, or of
+            the experiment as it was before.
     """
     try:
         import optuna
@@ -52,21 +59,25 @@ def open_study(sweep: Sweep, folder: Path) -> optuna.Study:
         study_name=sweep.name,
         load_if_exists=True,
         direction="maximize",
-        sampler=optuna.samplers.TPESampler(seed=sweep.seed),
         pruner=(
             optuna.pruners.MedianPruner(n_warmup_steps=sweep.patience)
             if sweep.prune
             else optuna.pruners.NopPruner()
         ),
     )
-    known = study.user_attrs.get(_SWEEP)
-    if known is None:
-        study.set_user_attr(_SWEEP, sweep.hash)
-    elif known != sweep.hash:
-        raise UserError(
-            f"{folder} holds the study of another sweep of this name. Give this one another name, "
-            "or another folder with --out."
-        )
+    settings = load_experiment(experiment, sweep.changes({})).hash
+    for what, now, told in (
+        (_SWEEP, sweep.hash, "the study of another sweep of this name"),
+        (_EXPERIMENT, settings, f"trials of {experiment} as it was before it was changed"),
+    ):
+        known = study.user_attrs.get(what)
+        if known is None:
+            study.set_user_attr(what, now)
+        elif known != now:
+            raise UserError(
+                f"{folder} holds {told}, and they cannot be compared. Give the sweep another name, "
+                "or another folder with --out."
+            )
     return study
 
 
@@ -95,6 +106,8 @@ def run_trials(
             # Another process took the last one, or the file has lost the row since it was queued.
             trial.set_user_attr(_POINT, None)
             raise optuna.TrialPruned
+        # Its own for each trial: another process, or the next day's, must not draw the same again.
+        study.sampler = _sampler(sweep, trial.number)
         words = command(sweep.changes(_varied(trial, sweep)))
         training = Training(words, trial_folder(folder, trial.number), sweep.score)
 
@@ -113,7 +126,10 @@ def run_trials(
     ended: list[optuna.trial.FrozenTrial] = []
     failures = 0
     _queue(study, points)
-    while _is_left(study, sweep, bool(points)) and failures < _FAILURES:
+    while failures < _FAILURES and (
+        _is_left(study, sweep, bool(points))
+        or (points and _revived(study) and _is_left(study, sweep, True))
+    ):
         study.optimize(
             objective, n_trials=1, catch=TrainingError, callbacks=[lambda _, t: ended.append(t)]
         )
@@ -160,6 +176,32 @@ def _is_left(study: optuna.Study, sweep: Sweep, queued: bool) -> bool:
     if sweep.trials is not None and done >= sweep.trials:
         return False
     return not queued or "WAITING" in states
+
+
+def _revived(study: optuna.Study) -> bool:
+    """Waits for trials of other processes; whether one has died, so that its trial waits again."""
+    import optuna
+
+    end = time.monotonic() + _BEAT + _GRACE
+    while running := study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.RUNNING]):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            optuna.storages.fail_stale_trials(study)
+        if study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.WAITING]):
+            return True
+        if time.monotonic() > end:
+            numbers = ", ".join(str(trial.number) for trial in running)
+            print(f"other processes still train: trial {numbers}", file=sys.stderr)
+            return False
+        time.sleep(_LOOK)
+    return False
+
+
+def _sampler(sweep: Sweep, number: int) -> optuna.samplers.BaseSampler:
+    import optuna
+
+    (seed,) = np.random.SeedSequence((sweep.seed, number)).generate_state(1)
+    return optuna.samplers.TPESampler(seed=int(seed))
 
 
 def _varied(trial: optuna.Trial, sweep: Sweep) -> dict[str, Any]:

@@ -40,6 +40,11 @@ class Span(_Table):
             raise ValueError(f"low must be below high. Received: {self.low} and {self.high}")
         if self.log and (self.low <= 0 or self.step is not None):
             raise ValueError("log = true needs low above 0, and no step")
+        if self.step is not None and (self.step <= 0 or (self.is_whole and self.step % 1)):
+            kind = (
+                "a whole number above 0, as low and high are whole" if self.is_whole else "above 0"
+            )
+            raise ValueError(f"step must be {kind}. Received: {self.step}")
         return self
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from sklearn.metrics import f1_score
 from ajl_tf.config_file import load_experiment
 from ajl_tf.errors import UserError
 from ajl_tf.tune import main
+from ajl_tf.tuning import study
 from ajl_tf.tuning.sweep import read_sweep
 from ajl_tf.tuning.trial import StoppedError, Training, TrainingError, score_of, train
 
@@ -35,6 +37,15 @@ experiment = "small.toml"
 [grid]
 "phases.only.learning_rate" = [0.001, 0.01]
 "seed" = [1, 2]
+"""
+SPACE = """
+name = "space"
+experiment = "small.toml"
+trials = 5
+[space]
+"phases.only.learning_rate" = { low = 1e-4, high = 1e-1, log = true }
+"augment.zoom" = { choices = [[0.5, 1.0], [1.0, 1.0]] }
+"training.batch_size" = { low = 8, high = 32, step = 8 }
 """
 # Right as often as learning rate and seed say; fails, or ends itself, where a file tells it to.
 STAND_IN = """
@@ -139,12 +150,7 @@ def test_failures_are_kept_with_their_reason_and_end_the_sweep(
 
 
 def test_a_space_is_searched_within_its_bounds_and_the_best_is_written(folder: Path) -> None:
-    (folder / "sweep.toml").write_text(
-        'name = "space"\nexperiment = "small.toml"\ntrials = 5\n[space]\n'
-        '"phases.only.learning_rate" = { low = 1e-4, high = 1e-1, log = true }\n'
-        '"augment.zoom" = { choices = [[0.5, 1.0], [1.0, 1.0]] }\n'
-        '"training.batch_size" = { low = 8, high = 32, step = 8 }\n'
-    )
+    (folder / "sweep.toml").write_text(SPACE)
     assert tune(folder) == 0
     table = outcome(folder)
     assert table["phases.only.learning_rate"].between(1e-4, 1e-1).all()
@@ -153,6 +159,65 @@ def test_a_space_is_searched_within_its_bounds_and_the_best_is_written(folder: P
     top = table.loc[table["score"].idxmax()]
     assert best.phases[0].learning_rate == pytest.approx(top["phases.only.learning_rate"])
     assert list(best.augment.zoom) == json.loads(top["augment.zoom"])
+
+
+def test_a_search_that_goes_on_draws_what_it_would_have_drawn(folder: Path) -> None:
+    """Not the same settings again, whose trainings would end as they did."""
+    key = "phases.only.learning_rate"
+    (folder / "sweep.toml").write_text(SPACE)
+    drawn = []
+    for trials in ("2", "4"):
+        assert tune(folder, "--trials", trials) == 0
+        drawn.append(outcome(folder)[key].tolist())
+    assert drawn[1][:2] == drawn[0]
+    assert len(set(drawn[1])) == 4
+    (folder / "out").rename(folder / "before")
+    assert tune(folder, "--trials", "4") == 0
+    assert outcome(folder)[key].tolist() == drawn[1]
+
+
+def _running(folder: Path, beat: str) -> None:
+    """Makes the grid's last trial one that a process trains whose last sign was at `beat`."""
+    with sqlite3.connect(folder / "out/study.sqlite") as database:
+        ((last,),) = database.execute("SELECT max(trial_id) FROM trials")
+        database.execute("UPDATE trials SET state = 'RUNNING' WHERE trial_id = ?", [last])
+        database.execute("DELETE FROM trial_values WHERE trial_id = ?", [last])
+        database.execute("DELETE FROM trial_heartbeats WHERE trial_id = ?", [last])
+        database.execute(
+            "INSERT INTO trial_heartbeats (trial_id, heartbeat) VALUES (?, datetime('now', ?))",
+            [last, beat],
+        )
+
+
+def test_the_trial_of_a_process_that_died_is_tried_again(folder: Path) -> None:
+    assert tune(folder) == 0
+    _running(folder, "-1 hours")
+    assert tune(folder) == 0
+    table = outcome(folder)
+    assert (table["state"] == "complete").sum() == 4
+    assert (table["state"] == "fail").sum() == 1
+
+
+def test_the_trial_of_a_process_that_lives_is_waited_for_and_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(study, "_BEAT", 1)
+    monkeypatch.setattr(study, "_LOOK", 0.1)
+    assert tune(folder) == 0
+    _running(folder, "+1 hours")
+    monkeypatch.setattr(study, "_GRACE", 1)
+    assert tune(folder) == 0
+    assert (outcome(folder)["state"] == "complete").sum() == 3
+    assert "other processes still train: trial 3" in capsys.readouterr().err
+
+
+def test_a_study_is_of_one_experiment(folder: Path) -> None:
+    assert tune(folder, "--trials", "1") == 0
+    (folder / "small.toml").write_text(EXPERIMENT.replace("epochs = 4", "epochs = 5"))
+    with pytest.raises(UserError, match=r"trials of .*small\.toml as it was before it was changed"):
+        tune(folder)
+    (folder / "small.toml").write_text("# a remark changes nothing\n" + EXPERIMENT)
+    assert tune(folder, "--trials", "2") == 0
 
 
 def test_another_sweep_does_not_mix_with_a_study(folder: Path) -> None:
@@ -200,6 +265,9 @@ def test_a_fold_is_scored_on_all_of_its_rows(tmp_path: Path) -> None:
         (GRID.replace("phases.only.learning_rate", "phases.only.rate"), "rate"),
         (GRID + '"model.dropout" = [0.2]', "model.dropout"),
         (GRID.replace("small.toml", "none.toml"), "no experiment file"),
+        (SPACE.replace("step = 8", "step = 0.5"), "step must be a whole number above 0"),
+        (SPACE.replace("step = 8", "step = 0"), "step must be a whole number above 0"),
+        (SPACE.replace("high = 32, step = 8", "high = 32.5, step = -1"), "step must be above 0"),
         (GRID + 'oops = 1\n[space]\n"seed" = {low = 3, high = 1}', "low must be below high"),
     ],
 )
