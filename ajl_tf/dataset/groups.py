@@ -71,9 +71,17 @@ def _identical(paths: Sequence[str]) -> list[list[int]]:
         clusters = [
             alike
             for rows in clusters
-            for alike in _sharing(rows, [fingerprint(paths[row]) for row in rows])
+            for alike in _sharing(rows, [_or_path(fingerprint, paths[row]) for row in rows])
         ]
     return clusters
+
+
+def _or_path(fingerprint: Callable[[str], Hashable], path: str) -> Hashable:
+    """Of a file that cannot be read its path: whoever decodes it reports it."""
+    try:
+        return fingerprint(path)
+    except OSError:
+        return path
 
 
 def _sharing(items: Sequence[T], keys: Iterable[Hashable]) -> list[list[T]]:

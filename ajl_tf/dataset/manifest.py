@@ -98,11 +98,19 @@ def _read_rows(csv: Path, labels_needed: bool) -> tuple[pd.DataFrame, list[str]]
     problems += unfound
     tones = rows["skin_tone"] if "skin_tone" in rows else pd.Series("", index=rows.index)
     labels = rows["label"] if "label" in rows else pd.Series("", index=rows.index, dtype=str)
-    rows = rows.assign(label=labels).mask(lambda cells: cells == "")
+    rows = rows.assign(label=labels).pipe(_with_line_feeds).mask(lambda cells: cells == "")
     rows["skin_tone"] = tones.map(lambda text: _tone(text) or -1).astype(np.int64)
     rows[_FILE] = str(csv)
     rows[_LINE] = rows.index
     return rows, problems
+
+
+def _with_line_feeds(rows: pd.DataFrame) -> pd.DataFrame:
+    """Line breaks within cells as one: Python writes a lone \\r unquoted, which no reader takes."""
+    if rows.empty:
+        return rows
+    broken = [str(name) for name in rows if rows[name].str.contains("\r", regex=False).any()]
+    return rows.assign(**{n: rows[n].str.replace("\r\n?", "\n", regex=True) for n in broken})
 
 
 def _with_absolute_paths(csv: Path, table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
@@ -179,6 +187,10 @@ def _name_fault(text: str) -> str:
     return "holds a control character. Delete it." if _CONTROL.search(text) else ""
 
 
+def _path_fault(text: str) -> str:
+    return "holds a carriage return, which no CSV keeps. Rename the file." if "\r" in text else ""
+
+
 def is_formula(text: str) -> bool:
     """Whether a spreadsheet that opens a CSV with this cell may run it."""
     return re.match(r"[=@]|[+-].*[(|!]", text, re.DOTALL) is not None
@@ -216,4 +228,9 @@ def _tone(text: str) -> int | None:
     return int(tone) if tone in TONES else None
 
 
-_FAULTS = {"image_id": _name_fault, "label": _name_fault, "skin_tone": _tone_fault}
+_FAULTS = {
+    "image_id": _name_fault,
+    "path": _path_fault,
+    "label": _name_fault,
+    "skin_tone": _tone_fault,
+}

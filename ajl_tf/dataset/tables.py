@@ -58,7 +58,7 @@ def told(path: Path, found: Mapping[str, Sequence[str]]) -> list[str]:
 
 def _parse(path: Path, text: str) -> tuple[pd.DataFrame, list[str]]:
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    header = [name.strip() or f"Unnamed: {i}" for i, name in enumerate(next(reader, []))]
+    header = [" ".join(name.split()) or f"Unnamed: {i}" for i, name in enumerate(next(reader, []))]
     if not header:
         return pd.DataFrame(), [f"{path} is empty. Expected a header and at least one row."]
     if repeated := sorted({name for name in header if header.count(name) > 1}):

@@ -10,6 +10,8 @@ folds should keep duplicates together. Nothing is dropped here.
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pandas as pd
 
@@ -28,7 +30,8 @@ def label_doubts(predictions: pd.DataFrame, manifest: pd.DataFrame | None = None
         predictions: As `read_predictions` returns them, with `label` and `prob_<label>` columns, of
             photos that the model was not trained on: rows with a `fold`, else rows of the split
             validation or test. Rows of the training split and rows without a label are left out.
-        manifest: Adds what its column `qc` says, for example "3 Wrongly labelled".
+        manifest: Adds what its column `qc` says, for example "3 Wrongly labelled". Photos that it
+            does not hold, or under another label by now, are left out, and that is said.
 
     Returns:
         A row for each doubtful label, the most doubtful first: `image_id`, `label`, `suggested`
@@ -36,9 +39,10 @@ def label_doubts(predictions: pd.DataFrame, manifest: pd.DataFrame | None = None
         label; low is doubtful), `qc` (NA where nothing is said).
 
     Raises:
-        UserError: No labels or no probabilities, or rows that the model may have been trained on.
+        UserError: No labels or no probabilities, rows that the model may have been trained on, or
+            no photo of the manifest.
     """
-    rows = _held_out(predictions)
+    rows = _of_data(_held_out(predictions), manifest)
     names = class_columns(rows)
     probabilities: Floats = rows[[PROBABILITY + name for name in names]].to_numpy(np.float64)
     label_idx: Ints = pd.Index(names).get_indexer(pd.Index(rows["label"])).astype(np.int64)
@@ -82,6 +86,26 @@ def contradicted(probabilities: Floats, label_idx: Ints) -> tuple[Ints, Bools]:
         & (probabilities.max(axis=1) > of_label)
     )
     return suggested, doubtful
+
+
+def _of_data(rows: pd.DataFrame, manifest: pd.DataFrame | None) -> pd.DataFrame:
+    """The rows that are of the manifest's photos and say what it says."""
+    if manifest is None:
+        return rows
+    labels = rows["image_id"].map(manifest.set_index("image_id")["label"])
+    gone, other = ~rows["image_id"].isin(manifest["image_id"]), labels != rows["label"]
+    if other.all():
+        raise UserError(
+            f"none of the {len(rows):,} predicted photos is in the data under the label that the "
+            "predictions have. Give predictions of these photos."
+        )
+    if other.any():
+        print(
+            f"warning: {int(other.sum()):,} of {len(rows):,} predicted photos are left out of the "
+            f"label doubts: {int(gone.sum()):,} are not in the data, the others have another label",
+            file=sys.stderr,
+        )
+    return rows[~other].reset_index(drop=True)
 
 
 def _held_out(predictions: pd.DataFrame) -> pd.DataFrame:

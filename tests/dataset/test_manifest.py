@@ -15,6 +15,7 @@ from PIL import Image
 from ajl_tf.dataset.groups import assign_groups, merge_groups
 from ajl_tf.dataset.manifest import is_formula, labelled, read_manifest
 from ajl_tf.errors import UserError
+from ajl_tf.runs import record_manifest
 
 
 def photo(path: Path, shade: int = 0) -> Path:
@@ -111,6 +112,23 @@ def test_bom_and_crlf_and_blank_lines_are_read(tmp_path: Path) -> None:
     table = tmp_path / "m.csv"
     table.write_bytes("\ufeffimage_id,path,label\r\n\r\na,a.jpg,é\r\n".encode())
     assert read_manifest([table])["label"].tolist() == ["é"]
+
+
+def test_line_breaks_of_any_kind_in_a_cell_are_kept_as_one_kind(tmp_path: Path) -> None:
+    photo(tmp_path / "a.jpg")
+    table = tmp_path / "m.csv"
+    table.write_bytes(b'image_id,path,label,"my\rnote"\na,a.jpg,x,"one\rtwo\r\nthree\nfour"\n')
+    manifest = read_manifest([table])
+    assert manifest["my note"].tolist() == ["one\ntwo\nthree\nfour"]
+    record_manifest(tmp_path, manifest)
+    pd.testing.assert_frame_equal(read_manifest([tmp_path / "manifest.csv"]), manifest)
+
+
+def test_a_photo_whose_name_no_csv_keeps_is_refused(tmp_path: Path) -> None:
+    photo(tmp_path / "a\r.jpg")
+    table = tmp_path / "m.csv"
+    table.write_bytes(b'image_id,path,label\na,"a\r.jpg",x\n')
+    assert "holds a carriage return" in message(table)
 
 
 # What is wrong is told, all of it at once

@@ -45,15 +45,37 @@ def test_the_doubts_of_a_small_table_are_those_worked_out_by_hand() -> None:
     assert found["qc"].isna().all()
 
 
+def data(**columns: object) -> pd.DataFrame:
+    """The manifest of ROWS' photos."""
+    photos = {"image_id": [f"x{i}" for i in range(len(ROWS))], "label": [row[0] for row in ROWS]}
+    return pd.DataFrame(photos | columns)
+
+
 def test_what_qc_says_stands_beside_it() -> None:
-    manifest = pd.DataFrame(
-        {"image_id": ["x4", "x1", "x0"], "qc": ["3 Wrongly labelled", None, "1 Diagnostic"]}
-    )
-    found = label_doubts(table(ROWS), manifest)
+    qc = ["1 Diagnostic", None, None, None, "3 Wrongly labelled", None, None, None, None]
+    found = label_doubts(table(ROWS), data(qc=qc)[::-1])
     assert found["image_id"].tolist() == ["x1", "x4"]
     assert found["qc"].isna().tolist() == [True, False]
     assert found["qc"][1] == "3 Wrongly labelled"
-    assert label_doubts(table(ROWS), manifest[["image_id"]])["qc"].isna().all()
+    assert label_doubts(table(ROWS), data())["qc"].isna().all()
+
+
+def test_photos_that_are_not_in_the_data_or_were_relabelled_are_left_out_and_told(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    manifest = data()[1:]  # x0 is gone
+    manifest.loc[4, "label"] = "acne"  # mended since
+    found = label_doubts(table(ROWS), manifest)
+    # The means without x0 and x4: acne (0.1 + 0.5) / 2 = 0.3, eczema 1, tinea 0.8.
+    assert found["image_id"].tolist() == []
+    told = capsys.readouterr().err
+    assert "2 of 9 predicted photos are left out" in told
+    assert "1 are not in the data" in told
+
+
+def test_predictions_of_other_photos_are_refused() -> None:
+    with pytest.raises(UserError, match="none of the 9 predicted photos is in the data"):
+        label_doubts(table(ROWS), data().assign(image_id=[f"y{i}" for i in range(9)]))
 
 
 def test_a_condition_that_no_photo_is_labelled_with_is_never_suggested() -> None:
