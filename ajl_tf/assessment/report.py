@@ -84,6 +84,7 @@ _METHOD = (
 def make_report(
     predictions: pd.DataFrame,
     photos: pd.DataFrame | None = None,
+    twin_ids: set[str] | str | None = None,
     *,
     by: Sequence[str] = (),
     resamples: int = RESAMPLES,
@@ -96,6 +97,7 @@ def make_report(
             with a fold are scored, else those of the split test, else validation, else all.
         photos: Manifests of the data, to know which photos have a twin in training (`with_twin`)
             and which partition each label belongs to (`read_tree`).
+        twin_ids: As `with_twin` returns it, of predictions whose fold does not tell; None: found.
         by: Other columns of `predictions` to divide the photos by.
         resamples: Bootstrap resamples behind the intervals.
         seed: Of the resamples.
@@ -115,7 +117,7 @@ def make_report(
     fitted, draws = fit(rows, seed), min(resamples, _DRAWS)
     sections = {
         **_sections(rows, tree),
-        "twins": twins(rows, with_twin(predictions, photos)),
+        "twins": twins(rows, with_twin(predictions, photos) if twin_ids is None else twin_ids),
         **{name: by_group(rows, each, draws, seed) for name, each in (tones | others).items()},
         **sure(rows, fitted, draws, seed),
     }

@@ -39,6 +39,7 @@ class Unlike:
 
     Attributes:
         known: What each of its networks knows.
+        shares: What each one's score counts; they add up to 1.
         threshold: A score above it is an alarm.
         n: Photos that the threshold was fitted on.
         rows: Which photos the false alarms are of.
@@ -46,6 +47,7 @@ class Unlike:
     """
 
     known: tuple[Known, ...]
+    shares: tuple[float, ...]
     threshold: float
     n: int
     rows: str
@@ -54,6 +56,9 @@ class Unlike:
 
 def fit_unlike(sources: Sequence[Source]) -> Unlike | None:
     """Puts together what the networks of all runs know.
+
+    The threshold is of scores by one network a run, the one that a photo was held out from. What is
+    served averages all of a run's, which alarms less: no photo is left to fit that on.
 
     Args:
         sources: With the same held-out rows in the same order.
@@ -76,8 +81,9 @@ def fit_unlike(sources: Sequence[Source]) -> Unlike | None:
     groups = {"all": fresh} | {name: fresh & (bands == i) for i, name in enumerate(BANDS)}
     above = score > threshold
     alarms = tuple(_alarms(name, above[chosen]) for name, chosen in groups.items())
-    together = tuple(each for own in known if own is not None for each in own)
-    return Unlike(together, threshold, int(fits.sum()), rows, alarms)
+    each = [(one, 1 / len(own) / len(known)) for own in known if own is not None for one in own]
+    together, shares = tuple(one for one, _ in each), tuple(share for _, share in each)
+    return Unlike(together, shares, threshold, int(fits.sum()), rows, alarms)
 
 
 def _alarms(group: str, above: Bools) -> Alarms:

@@ -148,12 +148,18 @@ def _unlike(unlike: Unlike | None) -> str:
     if unlike is None:
         return "This SavedModel does not say how unlike anything known a photo is."
     rows = "\n".join(_alarm_row(alarms) for alarms in unlike.alarms)
+    averaged = (
+        "\n\nThese are of scores by single networks, on photos that they did not train on. What "
+        f"is served averages the scores of {len(unlike.known)} networks, and passes the threshold "
+        "less often, for known photos and for strange ones: by how much is not known, for no photo "
+        "is left that none of the networks trained on."
+    )
     return (
         "`unlike` is the share of known photos that lie nearer to what the networks know: 1 for a "
         f"cat or a blank wall. The threshold {unlike.threshold:.3f} was fitted on "
         f"n = {unlike.n:,} photos. False alarms ({unlike.rows}), with 95 % intervals:\n\n"
         "| tone band | n | above the threshold |\n|---|---|---|\n"
-        f"{rows}\n\n"
+        f"{rows}{averaged if len(unlike.known) > 1 else ''}\n\n"
         "A photo below it may still be of another condition, or of healthy skin."
     )
 

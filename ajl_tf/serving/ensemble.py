@@ -22,6 +22,7 @@ from ajl_tf.assessment.predictions import (
 )
 from ajl_tf.assessment.report import make_report
 from ajl_tf.assessment.scored import scored
+from ajl_tf.assessment.twins import with_twin
 from ajl_tf.errors import UserError, listed
 from ajl_tf.runs import MANIFEST, PREDICTIONS, REPORT, write_json
 from ajl_tf.serving.blend import cross_fitted
@@ -56,8 +57,8 @@ def held_out_scores(sources: Sequence[Source], folder: Path) -> dict[str, Any]:
     """Writes predictions and report of the runs, together, into `folder`, a new one.
 
     No row is answered by weights and temperatures that were fitted on it: they are fitted on the
-    other folds, or where the runs' folds differ on the other fifths of the groups. What is served
-    is fitted on all of these rows.
+    other folds, or where the runs' folds differ on the other fifths of the groups; the predictions
+    then say the first run's fold. What is served is fitted on all of these rows.
 
     Returns:
         The report.
@@ -67,15 +68,24 @@ def held_out_scores(sources: Sequence[Source], folder: Path) -> dict[str, Any]:
     logits = [source.held_out.logits for source in sources]
     probabilities = cross_fitted(logits, first.labels, first.fits, parts)
     rows = first.table.drop(columns=[PROBABILITY + name for name in first.class_names])
-    if "fold" in rows:
-        rows = rows.assign(fold=parts)
     predictions = make_predictions(rows, first.class_names, probabilities)
     folder.mkdir(parents=True)
     write_predictions(folder / PREDICTIONS, predictions)
     shutil.copyfile(sources[0].folder / MANIFEST, folder / MANIFEST)
-    report = make_report(predictions, read_manifest_columns(folder / MANIFEST))
+    report = make_report(predictions, read_manifest_columns(folder / MANIFEST), _with_twin(sources))
     write_json(folder / REPORT, report)
     return report
+
+
+def _with_twin(sources: Sequence[Source]) -> set[str] | str:
+    """The photos that have a twin among those that a network trained on which answers for them."""
+    found = []
+    for source in sources:
+        told = with_twin(source.held_out.table, read_manifest_columns(source.folder / MANIFEST))
+        if isinstance(told, str):
+            return told
+        found.append(told)
+    return set().union(*found)
 
 
 def new_folder(runs: Path, name: str) -> Path:

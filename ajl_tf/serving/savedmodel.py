@@ -61,6 +61,7 @@ class Server(tf.Module):
         if unlike is not None:
             self.unlike_threshold = tf.Variable(unlike.threshold, trainable=False)
             self._unlike = [known.in_graph(self._track) for known in unlike.known]
+            self._shares = unlike.shares
 
     def _track(self, variable: tf.Variable) -> tf.Variable:
         self._variables.append(variable)
@@ -116,9 +117,9 @@ class Server(tf.Module):
         predicted = tf.gather(self.class_names, tf.argmax(probabilities, axis=1))
         answer = {"probabilities": probabilities, "predicted": predicted}
         if self._unlike:
-            pairs = zip(self._unlike, seen, strict=True)
-            scores = [unlike(features) for unlike, (features, _) in pairs]
-            answer["unlike"] = tf.add_n(scores) / len(scores)
+            known = zip(self._unlike, self._shares, seen, strict=True)
+            scores = [share * unlike(features) for unlike, share, (features, _) in known]
+            answer["unlike"] = tf.add_n(scores)
         return answer
 
 

@@ -153,7 +153,13 @@ def _start(workers: int) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     # A worker waits for a core, so that there must be as many as workers. A cluster has its own.
     here = {} if "RAY_ADDRESS" in os.environ else {"num_cpus": max(workers, os.cpu_count() or 1)}
-    ray.init(**here, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        ray.init(**here, include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    except ConnectionError:
+        raise UserError(
+            f"no Ray cluster answers at RAY_ADDRESS={os.environ.get('RAY_ADDRESS')}. Start one "
+            "there, or unset RAY_ADDRESS to work on this machine alone."
+        ) from None
 
 
 def _most_cores(nodes: Sequence[dict[str, Any]]) -> int:

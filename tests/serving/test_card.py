@@ -20,6 +20,7 @@ from ajl_tf.serving.card import model_card
 from ajl_tf.serving.held_out import HeldOut
 from ajl_tf.serving.mixture import Fitted
 from ajl_tf.serving.sources import Options, Source
+from ajl_tf.serving.unlike import Known
 
 EXPERIMENT = {
     "name": "it",
@@ -141,8 +142,12 @@ def test_views_of_a_photo_stand_with_the_network_and_scores_with_what_was_scored
 
 def test_false_alarms_stand_by_tone_band() -> None:
     rows = (Alarms("all", 200, 0.05, 0.03, 0.09), Alarms("5-6", 0, None, None, None))
-    text = card(["acne", "eczema"], unlike=Unlike((), 0.951, 200, "test rows", rows))
+    text = card(["acne", "eczema"], unlike=Unlike((), (), 0.951, 200, "test rows", rows))
     assert "threshold 0.951 was fitted on n = 200 photos" in text
     assert "| all | 200 | 5.0% [3.0%, 9.0%] |" in text
     assert "| 5-6 | 0 | – |" in text
+    assert "averages the scores of" not in text
     assert "does not say how unlike" in card(["acne", "eczema"])
+    known = Known(np.zeros(1), np.zeros((1, 1)), np.zeros(2))
+    several = Unlike((known,) * 3, (1 / 3,) * 3, 0.951, 200, "out-of-fold rows", rows)
+    assert "averages the scores of 3 networks" in card(["acne", "eczema"], unlike=several)

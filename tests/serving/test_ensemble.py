@@ -15,9 +15,12 @@ import tensorflow as tf
 from PIL import Image
 
 from ajl_tf import evaluate, export
+from ajl_tf.assessment.held_out import parts_of
 from ajl_tf.assessment.predictions import read_predictions
+from ajl_tf.assessment.scored import scored
 from ajl_tf.errors import run_verb
 from ajl_tf.serving.blend import fit_blend
+from ajl_tf.serving.ensemble import FIFTHS_SEED
 from ajl_tf.serving.mixture import answer
 from ajl_tf.serving.savedmodel import load
 
@@ -136,11 +139,13 @@ def test_its_scores_are_of_rows_that_nothing_was_fitted_on(
     logits = held_out(logits_of(networks, photos))
     labels = photos.table["label"].map(NAMES.index).to_numpy()
     table = read_predictions(ensemble.scores / "predictions.csv")
-    table = table.set_index("image_id").loc[photos.table["image_id"]]
-    parts = table["fold"].to_numpy(int)
-    assert sorted(set(parts)) == [0, 1, 2, 3, 4]  # the runs' folds differ
+    fifths = parts_of(scored(table.drop(columns="fold")), FIFTHS_SEED)  # the runs' folds differ
+    assert fifths is not None
+    table = table.assign(part=fifths.index).set_index("image_id").loc[photos.table["image_id"]]
+    parts = table["part"].to_numpy(int)
+    assert sorted(set(parts)) == [0, 1, 2, 3, 4]
     assert (photos.table.groupby("group_id")["image_id"].count() == 2).all()
-    assert (table["fold"].groupby(table["group_id"]).nunique() == 1).all()
+    assert (table["part"].groupby(table["group_id"]).nunique() == 1).all()
     got = table[[f"prob_{name}" for name in NAMES]].to_numpy()
     for part in range(5):
         out = parts == part
@@ -148,7 +153,29 @@ def test_its_scores_are_of_rows_that_nothing_was_fitted_on(
         np.testing.assert_allclose(got[out], blend.answer([z[out] for z in logits]), atol=1e-3)
     report = json.loads((ensemble.scores / "report.json").read_text(encoding="utf-8"))
     assert report["n"] == len(labels)
-    assert report["rows"] == "out of fold, 5 folds"
+    first = pd.concat(
+        [read_predictions(ensemble.runs[0] / f"fold_{fold}/predictions.csv") for fold in (0, 1)]
+    )
+    assert table["fold"].to_dict() == dict(zip(first["image_id"], first["fold"], strict=True))
+    assert report["rows"] == "out of fold, 2 folds"
+
+
+def test_a_photo_whose_twin_trained_one_of_the_runs_is_told(
+    run_of: RunOf, networks: list[Any], photos: Any, tmp_path: Path
+) -> None:
+    """The second run's folds divide every pair of twins, the first's none."""
+    apart = np.empty(len(photos.table), np.int64)
+    for rows in photos.table.groupby("group_id").indices.values():
+        apart[rows] = [0, 1]
+    runs = [
+        run_of(tmp_path / "runs", networks[:2], photos),
+        run_of(tmp_path / "runs", networks[:2], photos, folds=apart, name="leaky"),
+    ]
+    before = set((tmp_path / "runs").iterdir())
+    assert combine(tmp_path, runs, "--no-unlike") == 0
+    (scores,) = set((tmp_path / "runs").iterdir()) - before
+    report = json.loads((scores / "report.json").read_text(encoding="utf-8"))
+    assert report["twins"]["n"] == len(photos.table)
 
 
 def test_it_is_evaluated_and_described_like_any_other(

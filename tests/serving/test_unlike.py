@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import Any, cast
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ajl_tf.serving.alarms import fit_unlike
 from ajl_tf.serving.unlike import FALSE_ALARMS, Known, know
 
 DIMENSIONS = 60
@@ -80,3 +84,25 @@ def test_the_graph_says_what_numpy_says_whatever_the_batch_and_scale(
     assert 0 <= expected.min() <= expected.max() <= 1
     got = graph(tf.constant(scale * asked, tf.float32)).numpy()
     np.testing.assert_allclose(got, expected, atol=1e-3)
+
+
+def test_each_run_counts_alike_however_many_networks_it_has() -> None:
+    """As the threshold is fitted: of each run the score by the network that held a photo out."""
+    known = Known(np.zeros(1), np.zeros((1, 1)), np.zeros(2))
+    rng = np.random.default_rng(0)
+    fits = np.ones(400, bool)
+    held_out = SimpleNamespace(fits=fits, words="out-of-fold rows", tones=np.ones(400, int))
+    sources = [
+        SimpleNamespace(
+            known=(known,) * networks,
+            scores=rng.uniform(size=400),
+            held_out=held_out,
+            is_refit=False,
+        )
+        for networks in (3, 5)
+    ]
+    unlike = fit_unlike(cast(Any, sources))
+    assert unlike is not None
+    assert unlike.shares == pytest.approx([1 / 6] * 3 + [1 / 10] * 5)
+    mean = (sources[0].scores + sources[1].scores) / 2
+    assert unlike.threshold == pytest.approx(np.quantile(mean, 1 - FALSE_ALARMS))
