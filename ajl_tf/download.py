@@ -47,7 +47,7 @@ def _fetch(competition: str, out: Path) -> Path:
     """
     try:
         import kagglehub
-        from kagglehub.exceptions import DataCorruptionError, UnauthenticatedError
+        from kagglehub import exceptions
         from requests import HTTPError, RequestException
     except ModuleNotFoundError as error:
         raise UserError(
@@ -56,7 +56,7 @@ def _fetch(competition: str, out: Path) -> Path:
         ) from None
     try:
         return Path(kagglehub.competition_download(competition))
-    except UnauthenticatedError:
+    except exceptions.UnauthenticatedError:
         reason = "You are not logged in to Kaggle."
     except HTTPError as error:
         reason = _refusal(
@@ -67,8 +67,20 @@ def _fetch(competition: str, out: Path) -> Path:
             f"Kaggle could not be reached ({type(error).__name__}). Check the network or the proxy "
             f"and run the command again.\n{_by_hand(competition, out)}"
         ) from None
-    except DataCorruptionError:
+    except exceptions.DataCorruptionError:
         raise UserError("The download arrived damaged. Run the command again.") from None
+    except (  # of the resolvers that it has for Kaggle's and Colab's own notebooks
+        exceptions.BackendError,
+        exceptions.ColabEnvironmentError,
+        exceptions.CredentialError,
+        exceptions.KaggleEnvironmentError,
+        exceptions.NotFoundError,
+    ) as error:
+        raise UserError(
+            f"this notebook's own way to Kaggle's data failed ({type(error).__name__}). Attach the "
+            f"competition {competition!r} to the notebook and name its folder, or try again.\n"
+            f"{_by_hand(competition, out)}"
+        ) from None
     except ValueError:
         raise UserError(
             "kagglehub cannot use the login or the name. Either kaggle.json (in ~/.kaggle, or in "

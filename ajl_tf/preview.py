@@ -42,13 +42,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     experiment = load_experiment(arguments.experiment, arguments.set)
     manifest = labelled(read_manifest(arguments.data or [Path("data")]))
+    if manifest.empty:
+        raise UserError("no photo of the data has a label, and what trains is drawn here.")
     chosen = manifest.sample(min(arguments.photos, len(manifest)), random_state=experiment.seed)
 
+    import numpy as np
     from PIL import Image
 
     import_tensorflow()
     from ajl_tf.dataset.canvases import load_canvases
     from ajl_tf.files import atomic_path
+    from ajl_tf.training.balance import strengths
     from ajl_tf.training.keyed import photo_keys
     from ajl_tf.training.preview import augmented_grid
 
@@ -59,6 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         cache=Path("data/.cache"),
         memory_limit_mb=experiment.data.memory_limit_mb,
     )
+    labels = manifest["label"].astype("category").cat.codes.to_numpy(np.int64)
+    strength = strengths(labels, np.arange(len(labels)), experiment.augment.rare_boost)
     grid = augmented_grid(
         canvases,
         photo_keys(chosen["image_id"]),
@@ -66,6 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         experiment.input_size,
         experiment.seed,
         arguments.epochs,
+        None if strength is None else strength[chosen.index],
     )
     with atomic_path(arguments.out, overwrite=False) as temporary:
         Image.fromarray(grid).save(temporary, "PNG")

@@ -150,7 +150,7 @@ def _merge(arguments: argparse.Namespace) -> int:
             "--merge takes the experiment from the runs, so it goes with no experiment file and "
             "with none of --set, --name, --folds and --fold."
         )
-    from ajl_tf.runs import open_run
+    from ajl_tf.runs import open_run, record_manifest
 
     experiment = open_run(arguments.merge[0])[1]
     check_options(arguments, experiment)
@@ -170,6 +170,7 @@ def _merge(arguments: argparse.Namespace) -> int:
         task = _task(arguments)
         if job is None:
             return _finish(run, folders, task)
+        record_manifest(run, job.manifest)  # with the places of the photos here
         record_job(run, job, task)
         return _go_on(run, job, task)
 

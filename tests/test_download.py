@@ -17,22 +17,23 @@ from ajl_tf.errors import run_verb
 SECRET = "0123456789abcdef-secret"
 
 
-class UnauthenticatedError(Exception):
-    """Stands for kagglehub's."""
-
-
-class DataCorruptionError(Exception):
-    """Stands for kagglehub's."""
+# kagglehub's, all of which are plain exceptions.
+ERRORS = {
+    name: type(name, (Exception,), {})
+    for name in (
+        *("BackendError", "ColabEnvironmentError", "CredentialError", "DataCorruptionError"),
+        *("KaggleEnvironmentError", "NotFoundError", "UnauthenticatedError"),
+    )
+}
 
 
 @pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """A stand-in for kagglehub; set its `competition_download`."""
     exceptions = ModuleType("kagglehub.exceptions")
-    vars(exceptions).update(
-        UnauthenticatedError=UnauthenticatedError, DataCorruptionError=DataCorruptionError
-    )
+    vars(exceptions).update(ERRORS)
     stand_in = ModuleType("kagglehub")
+    vars(stand_in).update(exceptions=exceptions)
     monkeypatch.setitem(sys.modules, "kagglehub", stand_in)
     monkeypatch.setitem(sys.modules, "kagglehub.exceptions", exceptions)
     return stand_in  # type: ignore[return-value] # a namespace for this purpose
@@ -130,7 +131,10 @@ def answered(status: int) -> requests.HTTPError:
 @pytest.mark.parametrize(
     ("error", "said"),
     [
-        (UnauthenticatedError(SECRET), ["not logged in", "KAGGLE_API_TOKEN", "KAGGLE_USERNAME"]),
+        (
+            ERRORS["UnauthenticatedError"](SECRET),
+            ["not logged in", "KAGGLE_API_TOKEN", "KAGGLE_USERNAME"],
+        ),
         (answered(401), ["does not accept the token", "settings/api"]),
         (answered(403), ["not accepted the rules", "competitions/bttai-ajl-2025/rules"]),
         (answered(404), ["no competition 'bttai-ajl-2025'"]),
@@ -138,8 +142,13 @@ def answered(status: int) -> requests.HTTPError:
         (requests.HTTPError(SECRET), ["answered with an error"]),
         (requests.ConnectionError(SECRET), ["could not be reached (ConnectionError)", "by hand"]),
         (requests.Timeout(SECRET), ["could not be reached (Timeout)", "by hand"]),
-        (DataCorruptionError(SECRET), ["arrived damaged. Run the command again"]),
+        (ERRORS["DataCorruptionError"](SECRET), ["arrived damaged. Run the command again"]),
         (ValueError(SECRET), ["kaggle.json"]),
+        (ERRORS["BackendError"](SECRET), ["notebook", "(BackendError)", "Attach", "by hand"]),
+        (ERRORS["KaggleEnvironmentError"](SECRET), ["(KaggleEnvironmentError)"]),
+        (ERRORS["ColabEnvironmentError"](SECRET), ["(ColabEnvironmentError)"]),
+        (ERRORS["CredentialError"](SECRET), ["(CredentialError)"]),
+        (ERRORS["NotFoundError"](SECRET), ["(NotFoundError)"]),
     ],
 )
 def test_what_is_said_when_kaggle_gives_nothing(
@@ -156,6 +165,11 @@ def test_what_is_said_when_kaggle_gives_nothing(
         assert text in captured.err
     assert SECRET not in captured.err + captured.out
     assert not (tmp_path / "data").exists()
+
+
+def test_the_real_kagglehub_has_these_errors() -> None:
+    exceptions = pytest.importorskip("kagglehub.exceptions")
+    assert set(ERRORS) <= set(vars(exceptions))
 
 
 def test_without_kagglehub(

@@ -92,3 +92,33 @@ def test_a_grid_has_rows_and_columns(
     arguments = [experiment, "--data", str(drawn_set), "--out", str(tmp_path / "grid.png")]
     assert run_verb(preview.main, [*arguments, option, "0"]) == 2
     assert not (tmp_path / "grid.png").exists()
+
+
+def test_data_without_labels_are_told(
+    experiment: str, drawn_set: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = str(drawn_set / "test.csv")
+    arguments = [experiment, "--data", data, "--out", str(tmp_path / "it.png")]
+    assert run_verb(preview.main, arguments) == 2
+    assert "no photo of the data has a label" in capsys.readouterr().err
+
+
+def test_rare_conditions_are_shown_as_strongly_changed_as_they_are(
+    experiment: str, drawn_set: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How rare a condition is counts among all of the data, not among the photos shown."""
+    monkeypatch.chdir(tmp_path)
+    labels = labelled(read_manifest([drawn_set]))["label"]
+    assert labels.value_counts().nunique() > 1
+    pictures = []
+    for boost in ("0.0", "0.5"):
+        out = tmp_path / f"{boost}.png"
+        arguments = [experiment, "--data", str(drawn_set), "--out", str(out), "--epochs", "1"]
+        settings = ["--photos", str(len(labels)), "--set", f"augment.rare_boost={boost}"]
+        assert run_verb(preview.main, [*arguments, *settings]) == 0
+        pictures.append(grid(out))
+    shown = labels.sample(len(labels), random_state=0)
+    common = (shown == labels.value_counts().idxmax()).to_numpy()
+    changed = (pictures[0][:, 1] != pictures[1][:, 1]).any(axis=(1, 2, 3))
+    assert not changed[common].any()
+    assert changed[~common].any()

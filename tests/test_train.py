@@ -296,9 +296,16 @@ def test_held_out_photos_are_answered_with_the_views_of_the_experiment(folds: Pa
 
 
 def test_folds_trained_apart_merge_to_the_same_and_refit(
-    folds: Path, apart: list[Path], root: Path, drawn_set: Path, trained: Run
+    folds: Path, apart: list[Path], root: Path, drawn_set: Path, trained: Run, tmp_path: Path
 ) -> None:
-    merged = trained("--merge", *map(str, reversed(apart)), "--refit")
+    there = tmp_path / apart[1].name  # as it comes from a machine that has the photos elsewhere
+    shutil.copytree(apart[1], there)
+    text = (there / "manifest.csv").read_text(encoding="utf-8")
+    moved = text.replace(str(drawn_set), "/mnt/elsewhere")
+    assert moved != text
+    (there / "manifest.csv").write_text(moved, encoding="utf-8")
+    merged = trained("--merge", str(there), str(apart[0]), "--refit")
+    assert all(Path(path).is_file() for path in pd.read_csv(merged / "manifest.csv")["path"])
     name = "predictions.csv"
     assert (merged / name).read_bytes() == (folds / name).read_bytes()
     trained_where = read_json(merged / "environment.json")["folds"]

@@ -15,6 +15,7 @@ PROBABILITY = "prob_"
 SPLITS = ("train", "validation", "test")
 UNKNOWN_TONE = -1
 TONES = (1, 2, 3, 4, 5, 6, UNKNOWN_TONE)
+_FOLDS = 2**31  # more than there are photos
 _EDGE = 1e-6  # float32 rounding, of an average for example
 SUM_TOLERANCE = 0.005  # probabilities rounded to four decimals, of up to a hundred classes
 
@@ -84,7 +85,7 @@ def _typed(table: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
         table["skin_tone"] = tone.where(~wrong, UNKNOWN_TONE).astype("int64")
     if "fold" in table:
         fold = pd.to_numeric(table["fold"], errors="coerce").astype("float64")
-        wrong = table["fold"].notna() & ~((fold >= 0) & (fold % 1 == 0))
+        wrong = table["fold"].notna() & ~((fold >= 0) & (fold % 1 == 0) & (fold < _FOLDS))
         if wrong.any():
             problems.append(f"fold must be 0, 1, 2, …: {some(table['image_id'][wrong])}")
         table["fold"] = fold.mask(wrong).astype("Int64")

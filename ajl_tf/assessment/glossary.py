@@ -100,8 +100,9 @@ SCORES = {
         "standardised recall",
         "Recall averaged over the conditions that all compared groups share, each with the same "
         f"weight: equal opportunity (equal true positive rates; {_HARDT}), averaged over "
-        "conditions. A condition with few photos weighs as much as any, and its interval is then "
-        "somewhat too narrow.",
+        "conditions. A condition with few photos weighs as much as any. The interval is then "
+        "somewhat too narrow; it also lies too high where rare conditions are the hard ones, since "
+        "resamples in which one of them is missing do without it.",
         "up",
         _OPPORTUNITY,
         _HARDT,

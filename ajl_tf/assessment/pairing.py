@@ -44,6 +44,9 @@ def paired(first: pd.DataFrame, second: pd.DataFrame, other: str) -> Pair:
     """
     ours, theirs = scored(first), chosen(second)[0]
     wanted = pd.Index(ours.table["image_id"])
+    # Rows that the first leaves out for want of a label are no others.
+    unlabelled = first["image_id"][first["label"].isna()]
+    theirs = theirs[~theirs["image_id"].isin(unlabelled)].reset_index(drop=True)
     position = pd.Index(theirs["image_id"]).get_indexer(wanted)
     lost = ours.table["image_id"][position < 0]
     more = theirs["image_id"][~theirs["image_id"].isin(wanted)]

@@ -230,8 +230,10 @@ def _seconds(history: Path) -> float:
     """How long the epochs took that were trained before the training was ended."""
     if not history.is_file():
         return 0.0
-    lines = history.read_text(encoding="utf-8").splitlines()
-    return float(sum(json.loads(line)["seconds"] for line in lines))
+    lines = history.read_text(encoding="utf-8").splitlines(keepends=True)
+    # A full disk may have cut the last one; what is gone on with has it whole, or not at all.
+    whole = [line for line in lines if line.endswith("\n")]
+    return float(sum(json.loads(line)["seconds"] for line in whole))
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:

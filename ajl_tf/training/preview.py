@@ -14,7 +14,13 @@ _GAP = 2  # pixels between photos
 
 
 def augmented_grid(
-    canvases: np.ndarray, keys: np.ndarray, augment: Augment, size: int, seed: int, epochs: int
+    canvases: np.ndarray,
+    keys: np.ndarray,
+    augment: Augment,
+    size: int,
+    seed: int,
+    epochs: int,
+    strength: np.ndarray | None = None,
 ) -> np.ndarray:
     """Draws photos as evaluated (first column) and as some epochs augment them.
 
@@ -25,12 +31,13 @@ def augmented_grid(
         size: Side of the classifier's input in pixels.
         seed: The experiment's.
         epochs: Columns.
+        strength: (N,), see `balance.strengths`; None: 1.
 
     Returns:
         uint8 `(N * (size + 2) + 2, (epochs + 1) * (size + 2) + 2, 3)`.
     """
     n, canvas = len(canvases), canvases.shape[1]
-    plan = EpochPlan(seed, np.arange(n), keys, None, augment, canvas, size)
+    plan = EpochPlan(seed, np.arange(n), keys, None, augment, canvas, size, strength)
     columns = [np.asarray(to_input(canvases, size))]
     for epoch in range(epochs):
         order, drawn = plan(epoch)

@@ -175,3 +175,14 @@ def test_without_probabilities_the_classes_of_either_count() -> None:
     expected = (second["predicted"] == first["label"]).mean()
     assert found["overall"]["second"]["accuracy"] == pytest.approx(expected, abs=1e-6)
     assert "log_loss" not in found["overall"]["difference"]
+
+
+def test_rows_without_a_label_are_left_out_of_both() -> None:
+    table = _model()
+    table.loc[[3, 7], "label"] = None
+    pair = paired(table, table.copy(), "other")
+    assert len(pair.first.label_idx) == len(pair.second.label_idx) == 198
+    assert any("2 rows without a label" in note for note in pair.notes)
+    assert len(paired(table, _bare(table), "other").second.label_idx) == 198
+    with pytest.raises(UserError, match=r"only in other: x3 \(1 row\)"):
+        paired(_model().drop(index=3).reset_index(drop=True), _model(), "other")

@@ -120,6 +120,7 @@ def test_making_predictions_refuses_a_wrong_shape_and_nan() -> None:
         ("1,test", "1.5,test", "Received: 1.5"),
         ("1,test", "1,exam", "Received: exam"),
         ("test,1", "test,-1", "fold must be 0, 1, 2, …: x2"),
+        ("test,1", "test,1e19", "fold must be 0, 1, 2, …: x2"),
         ("test,1", "test,inf", "fold must be 0, 1, 2, …: x2"),
         ("prob_b", "prob_a", "column 'prob_a' is named 2 times"),
         (",g1\nx2", "\nx2", "line 2 has 8 fields, the header has 9"),

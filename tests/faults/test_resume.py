@@ -142,6 +142,8 @@ def test_it_goes_on_to_the_same_bits_whatever_the_clock_says(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
+    with (ended / "fold_1" / "history.jsonl").open("a", encoding="utf-8") as history:
+        history.write('{"phase": "only", "ep')  # as a full disk leaves a line
     (ended / f".{os.getpid()}-0123abcd.best.weights.h5").write_bytes(b"left by a kill")
     begun = time.time()
     monkeypatch.setattr(time, "time", lambda: begun - 10_000_000)  # set back by months
