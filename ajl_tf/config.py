@@ -74,6 +74,13 @@ class Experiment(Table):
                 "mitigation.tone_adversary makes a network forget the tone that model.metadata "
                 f"tells it ({', '.join(self.model.tone_columns)}); choose one"
             )
+        twice = self.loss.logit_adjustment and self.balance.ways
+        if twice and not self.balance.double_weighting:
+            raise ValueError(
+                "loss.logit_adjustment is by how common classes are, and class weights or a class "
+                "sampler have evened that out already: rare classes would be weighed twice. Choose "
+                "one, or write balance.double_weighting = true if that is meant"
+            )
         if self.canvas < self.input_size:
             raise ValueError(
                 f"data.canvas ({self.canvas}) must be at least the model's input size "

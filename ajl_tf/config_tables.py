@@ -134,7 +134,7 @@ class Balance(Table):
 
     @model_validator(mode="after")
     def _weighs_once(self) -> Balance:
-        if self.weighs_twice and not self.double_weighting:
+        if self.ways > 1 and not self.double_weighting:
             raise ValueError(
                 "class weights and a class sampler together weigh rare classes twice; choose one, "
                 "or write double_weighting = true if that is meant"
@@ -142,9 +142,9 @@ class Balance(Table):
         return self
 
     @property
-    def weighs_twice(self) -> bool:
-        """Whether rare classes count more by the loss and are drawn more often as well."""
-        return self.class_weights != "none" and self.sampler in ("class", "class_tone")
+    def ways(self) -> int:
+        """In how many ways rare classes count more: by the loss, by being drawn more often."""
+        return (self.class_weights != "none") + (self.sampler in ("class", "class_tone"))
 
 
 class Mitigation(Table):
@@ -176,7 +176,7 @@ class Augment(Table):
     mixup: Annotated[float, Field(ge=0)] = 0.0  # alpha of the Beta distribution; 0 is off
     cutmix: Annotated[float, Field(ge=0)] = 0.0
     shear: Annotated[float, Field(ge=0, le=60)] = 0.0  # degrees
-    skin_tone: Annotated[float, Field(ge=0, le=60)] = 0.0  # degrees of individual typology angle
+    skin_tone: Annotated[float, Field(ge=0, le=60)] = 0.0  # degrees, of medium skin's ITA
     erasing: Fraction = 0.0  # how often a piece of the photo is blanked
     # How many of the changes that have a size each photo gets, drawn anew; 0: all of them. This and
     # wide sizes are what RandAugment does (Cubuk et al. 2019, arXiv:1909.13719).

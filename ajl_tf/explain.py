@@ -38,7 +38,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     out: Path = options.out or options.run / "explained"
 
     import_tensorflow()
-    from ajl_tf.explanation.printed import PHOTO_ALONE, photos_line
+    from ajl_tf.explanation.printed import ONE_VIEW, PHOTO_ALONE, photos_line
     from ajl_tf.pages.folder import check_folder, result_folder
     from ajl_tf.runs import open_run, write_json
 
@@ -55,6 +55,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(photos_line(subject.rows))
     if experiment.model.metadata:
         print(PHOTO_ALONE)
+    if experiment.model.views != "none":
+        print(ONE_VIEW)
     with result_folder(out) as folder:
         report = _about(run, options, methods)
         if methods:

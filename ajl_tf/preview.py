@@ -1,7 +1,8 @@
 """Draws a grid of photos as an experiment augments them: what the network sees while it trains.
 
-The first column is the photo as it is evaluated; the others are epochs. The picture shows the
-photos: mind their terms before you pass it on.
+The first column is the photo as it is evaluated; the others are epochs. All labelled photos may be
+shown, also those that a split holds out. The picture shows the photos: mind their terms before you
+pass it on.
 """
 
 from __future__ import annotations

@@ -136,7 +136,7 @@ def _experiment(arguments: argparse.Namespace) -> Experiment:
     if arguments.name is not None:
         changes.append(f'name="{arguments.name}"')
     experiment = load_experiment(arguments.experiment, changes)
-    if experiment.balance.weighs_twice:
+    if experiment.balance.ways > 1:
         print(
             "warning: class weights and a class sampler weigh rare classes twice", file=sys.stderr
         )

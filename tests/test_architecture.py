@@ -25,6 +25,7 @@ ORDER = (
     "process",
     "errors",
     "files",
+    "orientation",
     "progress",
     "assessment",
     "pages",
@@ -43,7 +44,7 @@ ORDER = (
     "train_options",
 )
 # Leaves: assessment can score any predictions.csv, pages can show anything.
-LEAF = {"assessment": {"errors", "files"}, "pages": {"errors", "files"}}
+LEAF = {"assessment": {"errors", "files"}, "pages": {"errors", "files", "orientation"}}
 # Written with Keras alone, so that another backend can run the same models.
 WITHOUT_TENSORFLOW = (
     "assessment",

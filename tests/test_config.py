@@ -205,12 +205,20 @@ def test_weighing_classes_twice_must_be_meant(minimal: Path, weights: str, sampl
     changes = [f"balance.class_weights={weights}", f"balance.sampler={sampler}"]
     assert "double_weighting = true" in refusal(minimal, *changes)
     meant = load_experiment(minimal, [*changes, "balance.double_weighting=true"])
-    assert meant.balance.weighs_twice
+    assert meant.balance.ways == 2
 
 
 def test_class_weights_go_with_a_sampler_of_tones(minimal: Path) -> None:
     changes = ["balance.class_weights=inverse", "balance.sampler=tone"]
-    assert not load_experiment(minimal, changes).balance.weighs_twice
+    assert load_experiment(minimal, changes).balance.ways == 1
+
+
+@pytest.mark.parametrize("way", ["class_weights=inverse", "sampler=class", "sampler=class_tone"])
+def test_adjusting_logits_of_balanced_classes_must_be_meant(minimal: Path, way: str) -> None:
+    changes = ["loss.logit_adjustment=1.0", f"balance.{way}"]
+    assert "balance.double_weighting = true" in refusal(minimal, *changes)
+    load_experiment(minimal, [*changes, "balance.double_weighting=true"])
+    load_experiment(minimal, ["loss.logit_adjustment=1.0", "balance.sampler=tone"])
 
 
 def test_set_changes_one_value_and_takes_bare_words(minimal: Path) -> None:

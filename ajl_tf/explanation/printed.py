@@ -21,6 +21,10 @@ PHOTO_ALONE = (
     "metadata  unknown: networks are explained as they answer by the photo alone, which may not\n"
     "          be what predictions.csv has"
 )
+ONE_VIEW = (
+    "views     one: maps and audits are of the photo as it is, while predictions.csv and the\n"
+    "          SavedModel have the average over its flips and turns, which may answer otherwise"
+)
 
 
 def photos_line(rows: pd.DataFrame) -> str:

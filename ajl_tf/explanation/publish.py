@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from ajl_tf.explanation.tone_probe import probe, summarise_probe
 from ajl_tf.files import atomic_path, photo_file
 from ajl_tf.progress import ProgressLine
 
+_AT_ONCE = 256  # photos
 _TITLES = {"attention": "attention, whatever the condition"}  # of a panel, if not the method's name
 
 
@@ -66,7 +67,12 @@ def probe_all(run: Path, input_size: int, subject: Subject) -> dict[str, Any]:
         chosen = positions[fits.to_numpy(bool)[positions]]
         if len(chosen):
             own = rows.iloc[chosen]
-            features = network.features(inputs(subject.canvases[chosen], input_size))
+            features = np.concatenate(
+                [
+                    network.features(inputs(subject.canvases[chosen[start:end]], input_size))
+                    for start, end in blocks(len(chosen))
+                ]
+            )
             conditions = pd.get_dummies(own["label"]).to_numpy(np.float64)
             guessed[:, chosen] = probe(features, own), probe(conditions, own)
     known = guessed[0] >= 0
@@ -119,6 +125,11 @@ def audit_all(
             f"confidence of {LEAST_CONFIDENCE:g}, so there is nothing to audit."
         )
     return pd.DataFrame([shift for row in sorted(tables) for shift in tables[row]])
+
+
+def blocks(count: int) -> Iterator[tuple[int, int]]:
+    """Beginnings and ends of parts of `count` rows, so few that their photos fit into memory."""
+    return ((start, min(start + _AT_ONCE, count)) for start in range(0, count, _AT_ONCE))
 
 
 def _draw(explained: Explained, overlays: Path) -> None:

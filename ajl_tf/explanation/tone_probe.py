@@ -53,15 +53,32 @@ def probe(features: np.ndarray, rows: pd.DataFrame) -> np.ndarray:
             "the tone probe needs two groups of photos in each of at least two known tone bands. "
             f"Received: {told or 'none'}. Choose more photos."
         )
-    parts = StratifiedGroupKFold(min(_PARTS, int(groups.min())), shuffle=True, random_state=0)
+    parts = _parts(bands, rows["group_id"].to_numpy(), min(_PARTS, int(groups.min())))
     guessed = np.empty(len(rows), np.int64)
-    for known, new in parts.split(features, bands, rows["group_id"]):
+    for known, new in parts:
         fresh = make_pipeline(
             StandardScaler(),
             LogisticRegression(C=_PENALTY, class_weight="balanced", max_iter=2000),
         )
         guessed[new] = fresh.fit(features[known], bands[known]).predict(features[new])
     return guessed
+
+
+def _parts(bands: np.ndarray, groups: np.ndarray, most: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Rows to fit on and rows to guess, of at most so many parts; every band is always fitted on.
+
+    A group that is of two bands may keep one of them out of a part.
+    """
+    every = len(np.unique(bands))
+    for count in range(most, 1, -1):
+        division = StratifiedGroupKFold(count, shuffle=True, random_state=0)
+        parts = list(division.split(bands, bands, groups))
+        if all(len(new) and len(np.unique(bands[known])) == every for known, new in parts):
+            return parts
+    raise UserError(
+        "the tone probe cannot divide these photos so that every tone band is in each part, for "
+        "groups of copies are of several bands. Choose more photos."
+    )
 
 
 def bands_of(rows: pd.DataFrame) -> np.ndarray:

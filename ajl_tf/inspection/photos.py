@@ -7,13 +7,13 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from ajl_tf.dataset.refusals import DAMAGED, MAX_PIXELS, TOO_LARGE, UNKNOWN_INKS, unlike_a_photo
 from ajl_tf.inspection.colour import Pixels, reduced
+from ajl_tf.orientation import is_turned, upright
 
 SIDE, SMALL_SIDE = 512, 256  # pixels of the shorter side, at most; a network sees about the latter
-_ORIENTATION, _TURNED = 0x0112, 5  # of EXIF; from 5 on, width and height change places
 
 
 class Photo(NamedTuple):
@@ -69,8 +69,8 @@ def _decoded(opened: Image.Image) -> Photo:
     if opened.mode == "CMYK" and "adobe" not in opened.info:
         raise _RefusedError(UNKNOWN_INKS)
     opened.draft("RGB", (SIDE, SIDE))  # a large JPEG is decoded at a part of its size
-    photo = ImageOps.exif_transpose(opened)
-    if opened.getexif().get(_ORIENTATION, 1) >= _TURNED:
+    photo = upright(opened)
+    if is_turned(opened):
         width, height = height, width
     image = reduced(_pixels(photo), SIDE)
     return Photo(image, reduced(image, SMALL_SIDE), width, height)

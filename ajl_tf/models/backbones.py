@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ajl_tf.errors import UserError, listed
 from ajl_tf.models import hub
-from ajl_tf.models.record import Backbone, Preprocessing
+from ajl_tf.models.record import Arrays, Backbone, Preprocessing
 from ajl_tf.models.table import backbone_table
 from ajl_tf.models.weights import (
     Download,
@@ -64,8 +64,19 @@ def build_backbone(name: str, input_size: int, weights: str) -> keras.Model:
     if isinstance(source, Path):
         _load(model, backbone, source)
     elif source is not None and backbone.hub_arrays is not None:
-        hub.load_arrays(model, backbone.hub_arrays(source))
+        hub.load_arrays(model, _arrays(backbone, source))
     return model
+
+
+def _arrays(backbone: Backbone, source: keras.Model) -> Arrays:
+    assert backbone.hub_arrays is not None
+    try:
+        return backbone.hub_arrays(source)
+    except (AttributeError, ValueError) as error:  # of a layer that another family lacks
+        raise UserError(
+            f"the weights are of keras-hub's {type(source).__name__}, which does not fit "
+            f"{backbone.name}. Received: {error}"
+        ) from error
 
 
 def find_backbone(name: str) -> Backbone:

@@ -28,6 +28,7 @@ _READ_ERRORS = (
     LookupError,
     MemoryError,
     NotImplementedError,  # an archive that zipfile cannot read
+    RuntimeError,  # one with a password
     TypeError,
     ValueError,
     OverflowError,

@@ -84,6 +84,8 @@ def vit_arrays(hub: Any) -> dict[str, list[np.ndarray]]:
 def dinov2_arrays(hub: Any) -> dict[str, list[np.ndarray]]:
     """The arrays of each layer here, from keras-hub's `DINOV2Backbone`."""
     embeddings = hub.embeddings
+    if getattr(hub, "num_register_tokens", 0):
+        raise ValueError(f"{hub.num_register_tokens} register tokens, which this network has not")
     arrays = {
         "patch_embedding": embeddings.patch_embeddings.weights,
         "tokens": [embeddings.cls_token, embeddings.position_embeddings],

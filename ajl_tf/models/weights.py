@@ -137,7 +137,7 @@ def load_keras_file(model: keras.Model, path: Path) -> None:
     try:
         with h5py.File(path, "r") as file:
             new_format = "layers" in file and "layer_names" not in file.attrs
-    except OSError as error:
+    except (OSError, RuntimeError) as error:
         raise UserError(
             f"{path} is damaged, or is no Keras weights file. Delete it and fetch it again. "
             f"Received: {error}"
@@ -152,7 +152,7 @@ def load_keras_file(model: keras.Model, path: Path) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a page of them, before the error that says it all
             model.load_weights(path)
-    except (ValueError, KeyError, OSError) as error:
+    except (ValueError, KeyError, OSError, RuntimeError) as error:  # h5py's, of inner damage
         reason = str(error).partition("\n\nList of objects")[0]
         raise UserError(
             f"{path} does not fit {model.name}: expected the weights of this network without its "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -143,6 +144,12 @@ def with_networks(source: Source, canvas: int, options: Options) -> Source:
     experiment, held_out = source.experiment, source.held_out
     members = _members(source, source.parts, canvas, options)
     if options.logit_adjustment:
+        if experiment.balance.ways:
+            print(
+                f"warning: {source.folder.name} was trained with class weights or a class sampler; "
+                "--logit-adjustment weighs rare classes once more",
+                file=sys.stderr,
+            )
         classes, labels = len(held_out.class_names), source.trained_labels
         shift = logit_shift(labels, classes, options.logit_adjustment)
         held_out = replace(held_out, logits=held_out.logits - shift)

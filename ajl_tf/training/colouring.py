@@ -77,7 +77,8 @@ def tone_gains(degrees: np.ndarray) -> np.ndarray:
 
     Args:
         degrees: `(n,)`, the change of the individual typology angle of medium skin (about 30
-            degrees) that is aimed at; above 0 is lighter.
+            degrees) that is aimed at; above 0 is lighter. The angle of dark skin (below -50) hardly
+            moves, whatever its pigment: it is of L* and b*, which fall together.
 
     Returns:
         `(n, 3)`.

@@ -9,6 +9,9 @@ import numpy as np
 
 from ajl_tf.config import Augment
 
+_STEEPEST = 60.0  # degrees of shear, which an experiment may ask for as well
+_SMALLEST = 0.25  # side of a window, as a share of the canvas's
+
 
 def matrices(
     augment: Augment,
@@ -39,6 +42,8 @@ def matrices(
     upside = np.where(augment.vertical_flip & (u[:, 3] < 0.5), -1.0, 1.0)
     low, high = np.log(augment.zoom)
     zoom = np.exp((low + (high - low) * u[:, 4]) * sizes["zoom"])
+    # However strong for rare conditions, something must be left to see.
+    zoom = np.maximum(zoom, min(augment.zoom[0], _SMALLEST))
     scale = zoom * canvas / size
     # A window smaller than the canvas lies anywhere in it; translation moves it further.
     translation = augment.translation * sizes["translation"]
@@ -46,7 +51,8 @@ def matrices(
     centre = (canvas - 1) / 2
     cos, sin = scale * np.cos(angle), scale * np.sin(angle)
     # A shear moves each row along itself, by its distance from the middle.
-    slant = np.tan(np.deg2rad((2.0 * sheared - 1.0) * augment.shear * sizes["shear"]))
+    degrees = (2.0 * sheared - 1.0) * augment.shear * sizes["shear"]
+    slant = np.tan(np.deg2rad(np.clip(degrees, -_STEEPEST, _STEEPEST)))
     a0, a1 = cos * mirror, (slant * cos - sin) * upside
     b0, b1 = sin * mirror, (slant * sin + cos) * upside
     middle = (size - 1) / 2

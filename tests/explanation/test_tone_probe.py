@@ -106,3 +106,23 @@ def test_the_verb_probes_photos_that_were_held_out(
     photo, out = str(table["path"].iloc[-1]), str(tmp_path / "other")
     with pytest.raises(UserError, match="did not train on"):
         explain.main([str(run), photo, "--tone-probe", "--out", out])
+
+
+def test_groups_of_two_bands_are_divided_so_that_every_part_has_both_or_refused() -> None:
+    table = pd.DataFrame({"skin_tone": [3, 1, 1, 1, 3], "group_id": ["g0", "g2", "g1", "g2", "g1"]})
+    with pytest.raises(UserError, match=r"cannot divide these photos"):
+        probe(np.eye(5), table)
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        rows_ = rng.integers(6, 20)
+        table = pd.DataFrame(
+            {
+                "skin_tone": rng.choice([1, 3, 5], rows_),
+                "group_id": rng.integers(0, 6, rows_).astype(str),
+            }
+        )
+        try:
+            guessed = probe(rng.normal(size=(rows_, 3)), table)
+        except UserError:
+            continue
+        assert set(guessed) <= set(bands_of(table))

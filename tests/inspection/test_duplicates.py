@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import struct
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
 from ajl_tf.dataset.manifest import read_manifest
 from ajl_tf.dataset.phantom import draw_set
@@ -218,3 +219,36 @@ def test_a_turned_photo_has_the_size_that_a_viewer_shows(tmp_path: Path) -> None
     (tmp_path / "a.jpg").write_bytes(stream.getvalue())
     rows = pd.DataFrame([{"image_id": "a", "path": str(tmp_path / "a.jpg")}])
     assert survey(rows, None).loc[0, ["width", "height"]].tolist() == [40, 60]
+
+
+def mistyped(photo: np.ndarray, orientation: int) -> bytes:
+    """A JPEG with an orientation, and a resolution that is text instead of a fraction."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    block = bytearray(exif.tobytes())  # "Exif\0\0", then TIFF with one entry of 12 bytes
+    assert block[14:16] == b"\0\x01"
+    entry = bytes.fromhex("011a 0002 00000004") + b"abc\0"
+    block[14:16] = b"\0\x02"
+    block[28:28] = entry
+    stream = io.BytesIO()
+    Image.fromarray(photo[..., ::-1]).save(stream, "JPEG", quality=95, exif=bytes(block))
+    return stream.getvalue()
+
+
+def test_a_malformed_tag_beside_the_orientation_hides_no_copy(
+    originals: list[np.ndarray], tmp_path: Path
+) -> None:
+    """TensorFlow's decoder, and so training, takes no notice of it."""
+    photo = originals[0]
+    (tmp_path / "a.jpg").write_bytes(mistyped(np.ascontiguousarray(np.rot90(photo)), 6))
+    with pytest.raises((TypeError, AttributeError, struct.error)):
+        ImageOps.exif_transpose(Image.open(tmp_path / "a.jpg"))
+    cv2.imwrite(str(tmp_path / "b.jpg"), photo)
+    rows = pd.DataFrame(
+        {"image_id": ["a", "b"], "path": [str(tmp_path / f"{name}.jpg") for name in "ab"]}
+    )
+    height, width = photo.shape[:2]
+    seen = survey(rows, None)
+    assert seen["readable"].all()
+    assert seen.loc[0, ["width", "height"]].tolist() == [width, height]
+    assert len(find_duplicates(rows, None)) == 1

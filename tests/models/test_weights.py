@@ -57,6 +57,21 @@ def test_a_damaged_keras_file_is_refused(tmp_path: Path) -> None:
             load_keras_file(small_model(), tmp_path / "half.weights.h5")
 
 
+def test_a_keras_file_with_any_damage_is_loaded_or_refused(tmp_path: Path) -> None:
+    small_model().save_weights(tmp_path / "it.weights.h5")
+    content, rng = (tmp_path / "it.weights.h5").read_bytes(), np.random.default_rng(0)
+    refused = 0
+    for _ in range(120):
+        damaged, start = bytearray(content), int(rng.integers(len(content) - 8))
+        damaged[start : start + 8] = rng.bytes(8)
+        (tmp_path / "bad.weights.h5").write_bytes(damaged)
+        try:
+            load_keras_file(small_model(), tmp_path / "bad.weights.h5")
+        except UserError:
+            refused += 1
+    assert refused > 5
+
+
 def test_all_problems_of_a_torch_file_are_listed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

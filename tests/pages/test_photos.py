@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps
 
+from ajl_tf.orientation import is_turned, upright
 from ajl_tf.pages.photos import thumbnail
 
 
@@ -46,6 +47,28 @@ def test_every_kind_of_pixel_is_shown(mode: str, tmp_path: Path) -> None:
 def test_what_is_transparent_lies_on_white(tmp_path: Path) -> None:
     Image.new("RGBA", (8, 8), (0, 0, 0, 0)).save(tmp_path / "it.png")
     assert np.asarray(opened(thumbnail(tmp_path / "it.png"))).min() > 250
+
+
+def test_a_grey_photo_of_16_bits_is_as_grey_as_it_is(tmp_path: Path) -> None:
+    Image.fromarray(np.full((20, 10), 0x4080, np.uint16)).save(tmp_path / "it.png")
+    assert np.abs(np.asarray(opened(thumbnail(tmp_path / "it.png")), int) - 0x40).max() <= 2
+
+
+def test_what_the_package_does_not_take_is_not_decoded(tmp_path: Path) -> None:
+    Image.new("RGB", (20, 10)).save(tmp_path / "it.jpg", "GIF")
+    assert thumbnail(tmp_path / "it.jpg") is None
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_every_orientation_is_as_pillow_has_it(orientation: int, tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    noise = np.random.default_rng(0).integers(0, 256, (6, 4, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "it.png", exif=exif)
+    with Image.open(tmp_path / "it.png") as photo:
+        expected = np.asarray(ImageOps.exif_transpose(photo))
+        np.testing.assert_array_equal(np.asarray(upright(photo)), expected)
+        assert is_turned(photo) == (expected.shape[:2] == (4, 6))
 
 
 @pytest.mark.parametrize("damage", ["empty", "text", "cut jpg", "cut png", "missing"])

@@ -299,6 +299,17 @@ def test_strength_multiplies_the_sizes_of_a_photo() -> None:
         np.testing.assert_allclose(row, expected[0], rtol=1e-6, atol=1e-6)
 
 
+def test_however_strong_something_is_left_to_see() -> None:
+    """Of a condition so rare that its changes are five times as large."""
+    augment = Augment(shear=20.0, zoom=(0.55, 1.0))
+    drawn = augmentation.draw(augment, uniform(500), 24, 24, np.full(500, 5.0))
+    across, along = drawn[:, 0], drawn[:, 1]  # the window's share, and the shear of it
+    assert across.min() == pytest.approx(0.25)
+    assert np.abs(along / across).max() == pytest.approx(np.tan(np.deg2rad(60)), rel=1e-5)
+    small = augmentation.draw(Augment(zoom=(0.1, 1.0)), uniform(500), 24, 24)
+    assert 0.1 <= small[:, 0].min() < 0.15  # what is asked for is done
+
+
 def test_each_photo_of_a_batch_has_its_own_draw() -> None:
     images = np.repeat(COLOURS, 20, axis=0)
     augment = Augment(brightness=0.2, contrast=0.2, saturation=0.2, hue=20.0, rotation=20.0)
