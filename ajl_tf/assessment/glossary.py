@@ -100,8 +100,8 @@ SCORES = {
         "standardised recall",
         "Recall averaged over the conditions that all compared groups share, each with the same "
         f"weight: equal opportunity (equal true positive rates; {_HARDT}), averaged over "
-        "conditions. A condition with few photos weighs as much as any. The interval is then "
-        "somewhat too narrow; it also lies too high where rare conditions are the hard ones, since "
+        "conditions. A condition with few photos weighs as much as any. The interval lies a little "
+        "too high where rare conditions are the hard ones (benchmarks/recall_intervals.py): "
         "resamples in which one of them is missing do without it.",
         "up",
         _OPPORTUNITY,
