@@ -55,9 +55,10 @@ lock: $(VENV)-tools/.installed
 
 # pip checks each file against the lock's hash. Wheels fit the machine and Python that fetch them.
 wheelhouse: $(VENV)-tools/.installed
-	$(PYTHON) -m pip download --quiet --disable-pip-version-check --require-hashes -r requirements.lock --dest wheelhouse
+	$(TOOLS)/python -m pip download --quiet --disable-pip-version-check --require-hashes -r requirements.lock --dest wheelhouse
 	$(TOOLS)/python -m build --outdir wheelhouse --wheel .
 	cp requirements.lock wheelhouse/
+	mkdir -p wheelhouse/experiments && cp experiments/*.toml wheelhouse/experiments/
 
 audit: $(VENV)-tools/.installed
 	$(TOOLS)/pip-audit --disable-pip --require-hashes -r requirements.lock

@@ -34,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     source: Path = options.predictions
     if options.keep is not None:
         _check_keep(options.keep, source, options.out)
+    if options.overlays is not None and not options.with_images:
+        raise UserError("--overlays goes with --with-images: it says where pictures for it are.")
 
     from ajl_tf.assessment.report import format_table, make_report
 

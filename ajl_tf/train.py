@@ -150,6 +150,8 @@ def _merge(arguments: argparse.Namespace) -> int:
             "--merge takes the experiment from the runs, so it goes with no experiment file and "
             "with none of --set, --name, --folds and --fold."
         )
+    if not arguments.refit and arguments.data:
+        raise UserError("--merge takes the photos from the runs; --data goes with --merge --refit.")
     from ajl_tf.runs import open_run, record_manifest
 
     experiment = open_run(arguments.merge[0])[1]

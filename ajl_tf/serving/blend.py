@@ -46,15 +46,19 @@ class Blend:
         return answer(logits, heats, self.weights, self.last.temperature)
 
 
-def fit_blend(logits: Sequence[Floats], labels: Ints, words: str) -> Blend:
+def fit_blend(logits: Sequence[Floats], labels: Ints, words: Sequence[str] = ()) -> Blend:
     """Fits temperatures and weights.
 
     Args:
         logits: Of each run (N, C), on the same rows, which no network answers that trained on them.
         labels: (N,).
-        words: Which rows those are.
+        words: Of each run which rows those are.
     """
-    temperatures = tuple(fit_member_temperature(own, labels, words) for own in logits)
+    each_words = words or [""] * len(logits)
+    temperatures = tuple(
+        fit_member_temperature(own, labels, told)
+        for own, told in zip(logits, each_words, strict=True)
+    )
     if len(logits) == 1:
         return Blend(temperatures, (1.0,), Fitted(1.0, 0, "one run needs none"))
     heats = [fitted.temperature for fitted in temperatures]
@@ -62,7 +66,7 @@ def fit_blend(logits: Sequence[Floats], labels: Ints, words: str) -> Blend:
     alike = np.full(len(logits), 1 / len(logits))
     weights = fit_weights(each, labels) if len(labels) >= FEWEST else alike
     mixed = np.tensordot(weights, each, 1)
-    last = fit_member_temperature(logits_of(mixed), labels, words)
+    last = fit_member_temperature(logits_of(mixed), labels, "; ".join(dict.fromkeys(each_words)))
     return Blend(temperatures, tuple(float(weight) for weight in weights), last)
 
 
@@ -77,7 +81,7 @@ def cross_fitted(logits: Sequence[Floats], labels: Ints, fits: Bools, parts: Int
     """
     answers = np.empty_like(logits[0])
     for fit, use in _turns(fits, parts):
-        blend = fit_blend([own[fit] for own in logits], labels[fit], "")
+        blend = fit_blend([own[fit] for own in logits], labels[fit])
         answers[use] = blend.answer([own[use] for own in logits])
     return answers
 

@@ -134,7 +134,7 @@ def _save(
     first = sources[0].held_out
     fits = first.fits
     logits = [source.held_out.logits[fits] for source in sources]
-    blend = fit_blend(logits, first.labels[fits], first.words)
+    blend = fit_blend(logits, first.labels[fits], [source.held_out.words for source in sources])
     used = [i for i, weight in enumerate(blend.weights) if weight]
     served = [sources[i] for i in used]
     unlike = fit_unlike(served) if options.unlike else None

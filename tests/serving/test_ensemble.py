@@ -116,7 +116,7 @@ def test_it_answers_with_the_weights_and_temperatures_of_all_held_out_rows(
 ) -> None:
     logits = logits_of(networks, photos)
     labels = photos.table["label"].map(NAMES.index).to_numpy()
-    blend = fit_blend(held_out(logits), labels, "")
+    blend = fit_blend(held_out(logits), labels)
     facts = facts_of(ensemble)
     assert [run["run"] for run in facts["runs"]] == [run.name for run in ensemble.runs]
     assert [run["weight"] for run in facts["runs"]] == pytest.approx(blend.weights, abs=1e-3)
@@ -149,7 +149,7 @@ def test_its_scores_are_of_rows_that_nothing_was_fitted_on(
     got = table[[f"prob_{name}" for name in NAMES]].to_numpy()
     for part in range(5):
         out = parts == part
-        blend = fit_blend([own[~out] for own in logits], labels[~out], "")
+        blend = fit_blend([own[~out] for own in logits], labels[~out])
         np.testing.assert_allclose(got[out], blend.answer([z[out] for z in logits]), atol=1e-3)
     report = json.loads((ensemble.scores / "report.json").read_text(encoding="utf-8"))
     assert report["n"] == len(labels)

@@ -72,7 +72,7 @@ def test_what_cannot_be_fitted_is_left_as_it_is_and_said() -> None:
     few = fit_member_temperature(logits[0][:49], labels[:49], "these")
     assert (few.temperature, few.n) == (1.0, 0)
     assert few.rows == "not fitted: 49 rows are fewer than 50"
-    right = fit_member_temperature(9.0 * np.eye(4)[labels], labels, "these")
+    right = fit_member_temperature(9.0 * np.eye(4)[labels], labels, ["these"] * len(logits))
     assert (right.temperature, right.n) == (1.0, 0)
     assert right.rows == "not fitted: all 200 answers are right"
 
