@@ -64,6 +64,7 @@ def experiment(name: str = "it", **model: Any) -> Experiment:
     values = {
         "name": name,
         "data": {"canvas": model.pop("canvas", 40), "fit": model.pop("fit", "contain")},
+        "loss": {"logit_adjustment": model.pop("adjusted", 0.0)},
         "model": {"backbone": "tiny", "weights": "none", "input_size": 32, **model},
         "phases": [{"name": "all", "epochs": 1}],
     }

@@ -360,6 +360,56 @@ def test_adjusted_logits_are_served_and_scored_anew_without_a_photo(
     np.testing.assert_allclose(got, mean, atol=1e-5)
 
 
+def test_adjusted_logits_go_with_what_is_learnt_from_photos_and_with_the_experiments_own(
+    run_of: Callable[..., Path],
+    networks: list[Any],
+    photos: Any,
+    logits_of_canvases: Any,
+    tmp_path: Path,
+) -> None:
+    run = run_of(tmp_path / "of", networks[:2], photos, adjusted=0.5)
+    runs, asked = tmp_path / "runs", ("--logit-adjustment", "1.5", "--runs", str(tmp_path / "runs"))
+    version = exported(run, tmp_path / "saved", *asked)
+    facts = facts_of(version)
+    assert facts["logit_adjustment"] == 2.0
+    assert facts["unlike"]["n"] == len(photos.canvases)
+    assert "2 times the log" in (version / "model_card.md").read_text(encoding="utf-8")
+    share = photos.table["label"].value_counts(normalize=True)[NAMES].to_numpy()
+    each = [logits_of_canvases(n, photos.canvases) - 1.5 * np.log(share) for n in networks[:2]]
+    fold = pd.read_csv(run / "manifest.csv")["fold"].to_numpy()
+    expected = np.asarray(NAMES)[np.where(fold[:, None] == 0, *each).argmax(axis=1)]
+    (scores,) = runs.iterdir()
+    said = pd.read_csv(scores / "predictions.csv").set_index("image_id")["predicted"]
+    assert said[photos.table["image_id"].astype(said.index.dtype)].tolist() == expected.tolist()
+
+
+def test_a_refit_is_scored_by_its_folds_with_the_views_that_are_asked_for(
+    run_of: Callable[..., Path],
+    networks: list[Any],
+    photos: Any,
+    logits_of_canvases: Any,
+    tmp_path: Path,
+) -> None:
+    run = run_of(tmp_path / "of", networks[:2], photos)
+    (run / "refit").mkdir()
+    networks[1].save(run / "refit" / "model.keras")
+    write_json(run / "refit" / RESULT, {"class_names": NAMES})
+    runs = tmp_path / "runs"
+    version = exported(run, tmp_path / "saved", "--tta", "flips", "--runs", str(runs), QUIET)
+    assert facts_of(version)["members"] == ["refit"]
+    each = [views_by_hand(network, photos.canvases, logits_of_canvases) for network in networks[:2]]
+    plain = [logits_of_canvases(network, photos.canvases) for network in networks[:2]]
+    fold = pd.read_csv(run / "manifest.csv")["fold"].to_numpy()
+    expected, single = (
+        np.asarray(NAMES)[np.where(fold[:, None] == 0, *both).argmax(axis=1)]
+        for both in (each, plain)
+    )
+    assert (expected != single).any()  # or this test would say nothing
+    (scores,) = runs.iterdir()
+    said = pd.read_csv(scores / "predictions.csv").set_index("image_id")["predicted"]
+    assert said[photos.table["image_id"].astype(said.index.dtype)].tolist() == expected.tolist()
+
+
 def test_a_run_with_views_is_served_with_them_and_needs_no_photo_for_it(
     run_of: Callable[..., Path],
     networks: list[Any],

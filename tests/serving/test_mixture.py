@@ -79,7 +79,7 @@ def test_what_cannot_be_fitted_is_left_as_it_is_and_said() -> None:
 
 def test_a_blend_lowers_the_log_loss_of_its_rows() -> None:
     logits, labels = drawn(4, 3, 400)
-    blend = fit_blend(list(logits), labels, "these")
+    blend = fit_blend(list(logits), labels, ["these"] * len(logits))
     rows = np.arange(len(labels))
 
     def loss(probabilities: np.ndarray) -> float:

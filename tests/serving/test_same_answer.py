@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
+from ajl_tf import predict
 from ajl_tf.dataset.canvases import load_canvases
+from ajl_tf.errors import run_verb
 from ajl_tf.serving.alarms import Unlike
 from ajl_tf.serving.mixture import answer
 from ajl_tf.serving.savedmodel import Member, Server, load, save
@@ -58,9 +61,14 @@ def unlike(members: list[Member], drawn_set: Path) -> Unlike:
 
 
 @pytest.fixture(scope="module")
-def model(members: list[Member], unlike: Unlike, tmp_path_factory: pytest.TempPathFactory) -> Any:
+def folder(members: list[Member], unlike: Unlike, tmp_path_factory: pytest.TempPathFactory) -> Path:
     server = Server(members, CLASS_NAMES, CANVAS, "cover", temperature=LAST, unlike=unlike)
-    return load(save(server, tmp_path_factory.mktemp("same") / "tiny", {}))
+    return save(server, tmp_path_factory.mktemp("same") / "tiny", {})
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> Any:
+    return load(folder)
 
 
 @pytest.fixture(scope="module")
@@ -193,3 +201,28 @@ def test_upright_as_exif_says(model: Any, files: list[bytes], orientation: int) 
     data = encoded(photo, "PNG", exif=exif)
     upright = ImageOps.exif_transpose(Image.open(io.BytesIO(data)))
     assert_same(by_bytes(model, [data]), by_pixels(model, np.asarray(upright)), [0])
+
+
+def test_the_verb_says_how_unlike_each_photo_is(
+    folder: Path,
+    model: Any,
+    files: list[bytes],
+    expected: Answers,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    for number, data in enumerate(files):
+        (photos / f"{number:02}.jpg").write_bytes(data)
+    (photos / "none.jpg").touch()
+    out = tmp_path / "out.csv"
+    words = [str(folder), str(photos), "--out", str(out), "--batch-size", "5"]
+    assert run_verb(predict.main, words) == 1  # one cannot be read
+    table = pd.read_csv(out)
+    assert table["image_id"].tolist() == list(range(12))
+    np.testing.assert_allclose(table["unlike"], expected["unlike"], atol=1e-3)
+    assert expected["unlike"].std() > 0.01
+    threshold = float(model.unlike_threshold)
+    count = int((table["unlike"] > threshold).sum())
+    assert f"unlike       {count} photos above {threshold:.3f}" in capsys.readouterr().out
