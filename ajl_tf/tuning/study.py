@@ -65,7 +65,7 @@ def open_study(sweep: Sweep, experiment: Path, folder: Path) -> optuna.Study:
             else optuna.pruners.NopPruner()
         ),
     )
-    settings = load_experiment(experiment, sweep.changes({})).hash
+    settings = load_experiment(experiment).hash
     for what, now, told in (
         (_SWEEP, sweep.hash, "the study of another sweep of this name"),
         (_EXPERIMENT, settings, f"trials of {experiment} as it was before it was changed"),
