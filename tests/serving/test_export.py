@@ -280,6 +280,13 @@ def test_photos_that_are_gone_are_named_with_the_way_round(
     assert "warning: 1 of 120 photos of the run are not here" in capsys.readouterr().err
 
 
+def predicted_by(scores: Path, photos: Any) -> list[str]:
+    """What a folder of scores says of each photo, in their order."""
+    said = pd.read_csv(scores / "predictions.csv").set_index("image_id")["predicted"]
+    labels: list[str] = said[photos.table["image_id"].astype(said.index.dtype)].tolist()
+    return labels
+
+
 def views_by_hand(network: Any, canvases: np.ndarray, logits_of: Any) -> np.ndarray:
     """The mean of the logits over every flip and quarter turn, by NumPy."""
     turned = [np.rot90(canvases, turns, axes=(1, 2)) for turns in range(4)]
@@ -352,8 +359,7 @@ def test_adjusted_logits_are_served_and_scored_anew_without_a_photo(
         for both in (each, plain)
     )
     assert (expected != unadjusted).any()  # or this test would say nothing
-    said = pd.read_csv(scores / "predictions.csv").set_index("image_id")["predicted"]
-    assert said[photos.table["image_id"].astype(said.index.dtype)].tolist() == expected.tolist()
+    assert predicted_by(scores, photos) == expected.tolist()
     heat = facts["temperature"]["temperature"]
     got = served(version, photos.canvases)["probabilities"]
     mean = np.mean([tf.nn.softmax(logits / heat) for logits in each], axis=0)
@@ -379,8 +385,7 @@ def test_adjusted_logits_go_with_what_is_learnt_from_photos_and_with_the_experim
     fold = pd.read_csv(run / "manifest.csv")["fold"].to_numpy()
     expected = np.asarray(NAMES)[np.where(fold[:, None] == 0, *each).argmax(axis=1)]
     (scores,) = runs.iterdir()
-    said = pd.read_csv(scores / "predictions.csv").set_index("image_id")["predicted"]
-    assert said[photos.table["image_id"].astype(said.index.dtype)].tolist() == expected.tolist()
+    assert predicted_by(scores, photos) == expected.tolist()
 
 
 def test_a_refit_is_scored_by_its_folds_with_the_views_that_are_asked_for(
@@ -406,8 +411,7 @@ def test_a_refit_is_scored_by_its_folds_with_the_views_that_are_asked_for(
     )
     assert (expected != single).any()  # or this test would say nothing
     (scores,) = runs.iterdir()
-    said = pd.read_csv(scores / "predictions.csv").set_index("image_id")["predicted"]
-    assert said[photos.table["image_id"].astype(said.index.dtype)].tolist() == expected.tolist()
+    assert predicted_by(scores, photos) == expected.tolist()
 
 
 def test_a_run_with_views_is_served_with_them_and_needs_no_photo_for_it(
