@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from ajl_tf.files import LONGEST_NAME, NAME
 from ajl_tf.models.backbones import BACKBONES
 
 Fraction = Annotated[float, Field(ge=0, le=1)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80)]
+Name = Annotated[str, Field(pattern=f"^{NAME}$", max_length=LONGEST_NAME)]
 # Columns that are the answer, were written with the answer in sight, or only name the row.
 _NO_METADATA = re.compile(
     r"(\w+_partition_)?label|diagnosis|qc|predicted|prob_.*|drop_reason|split|fold|group_id|"
@@ -90,9 +91,7 @@ class Model(Table):
                 f"{', '.join(refused)}: tells the answer, or only which photo it is. Take what is "
                 "known before the diagnosis, as age, sex or body site"
             )
-        if strange := [
-            name for name in columns if not re.fullmatch(r"[A-Za-z]\w*", name, re.ASCII)
-        ]:
+        if strange := [n for n in columns if not re.fullmatch(r"[A-Za-z]\w*", n, re.ASCII)]:
             raise ValueError(
                 f"{', '.join(map(repr, strange))}: a column becomes an input of the SavedModel, so "
                 "its name must be of letters, digits and _. Rename it in the CSV"

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ajl_tf.errors import UserError, run_verb
+from ajl_tf.files import check_name
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -209,10 +210,7 @@ def _csv_of(source: Path) -> Path:
 
 
 def _check_keep(name: str, source: Path, out: Path | None) -> None:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise UserError(
-            f"--keep takes a name of letters, digits, '.', '_' and '-'. Received: {name!r}."
-        )
+    check_name(name, "--keep")
     if not source.is_dir() or out is not None:
         raise UserError(
             f"--keep copies {', '.join(KEPT)} from a run's folder: give such a folder, and no "

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import argparse
 import math
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from ajl_tf.errors import UserError, run_verb
+from ajl_tf.files import check_name
 from ajl_tf.process import import_tensorflow
 from ajl_tf.train_options import add_folders
 
@@ -27,8 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if len(runs) == 1 and arguments.name is not None:
         raise UserError("--name is for several runs; one run has the name of its experiment.")
     name = "ensemble" if arguments.name is None else arguments.name
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
-        raise UserError(f"--name takes letters, digits, '.', '_' and '-'. Received: {name!r}.")
+    check_name(name, "--name")
 
     import_tensorflow()
     from ajl_tf.serving.export import export_ensemble, export_run

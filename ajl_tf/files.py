@@ -23,9 +23,27 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment] # there is no name for a module or none
 
+NAME, LONGEST_NAME = r"[A-Za-z0-9][A-Za-z0-9._-]*", 80  # of what becomes a folder
 # Of a file system without hard links, as memory sticks, network drives and notebooks' folders have.
 _NO_LINKS = (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK)
 _UNFINISHED = re.compile(r"\..*\b\d+-[0-9a-f]{8}(\.|$)")
+
+
+def check_name(name: str, option: str) -> None:
+    """Refuses what cannot name a folder everywhere.
+
+    Args:
+        name: As it was given.
+        option: What gave it, for the message.
+
+    Raises:
+        UserError: It has other characters, or is too long.
+    """
+    if not re.fullmatch(NAME, name) or len(name) > LONGEST_NAME:
+        raise UserError(
+            f"{option} takes up to {LONGEST_NAME} letters, digits, '.', '_' and '-', a letter or "
+            f"digit first. Received: {name!r}."
+        )
 
 
 @contextmanager

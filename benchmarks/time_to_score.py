@@ -6,9 +6,12 @@ One leak-free split of all rows, four fifths to train and one to score, the same
 `python -m ajl_tf.train` as a user starts it, but with that split and one answer a photo while it
 trains. The newcomer's is the guide "Transfer learning and fine-tuning" (keras.io): photos by
 `image_dataset_from_directory`, random flips and turns as layers, MobileNetV2 at 224 pixels, a
-frozen phase with Adam as it comes, then all layers at a rate of 1e-5. Both score the same photos
-after each epoch; the minutes count from the start of the command and hold whatever it does, the
-scoring included.
+frozen phase with Adam as it comes, then all layers at a rate of 1e-5 with BatchNormalization as it
+was. The guide says that `base(x, training=False)` sees to the latter; in Keras 3 it does not, and
+the script as written forgets what it knew (github.com/keras-team/keras/issues/20285), so that the
+layers are held still one by one here; `--as-written` leaves them. Both score the same photos after
+each epoch; the minutes count from the start of the command and hold whatever it does, the scoring
+included.
 """
 
 from __future__ import annotations
@@ -42,11 +45,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--newcomer-weights", default="imagenet", help="of MobileNetV2 without its top, or a file"
     )
+    parser.add_argument("--as-written", action="store_true", help="the guide's script as it is")
     parser.add_argument("--minutes", type=float, default=60.0, help="after which either is ended")
     parser.add_argument("--newcomer", type=Path, help=argparse.SUPPRESS)  # of the child
     options = parser.parse_args(argv)
     if options.newcomer:
-        newcomer(options.newcomer, options.newcomer_weights)
+        newcomer(options.newcomer, options.newcomer_weights, options.as_written)
         return 0
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -105,6 +109,7 @@ def _link(folder: Path) -> None:
 def _newcomers(options: argparse.Namespace, folder: Path) -> Iterator[tuple[float, float]]:
     command = [sys.executable, __file__, "--newcomer", str(folder / "photos")]
     command += ["--newcomer-weights", options.newcomer_weights]
+    command += ["--as-written"] if options.as_written else []
     start = time.monotonic()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
@@ -119,7 +124,7 @@ def _newcomers(options: argparse.Namespace, folder: Path) -> Iterator[tuple[floa
         raise UserError(f"the newcomer's script ended with exit code {process.returncode}")
 
 
-def newcomer(photos: Path, weights: str) -> None:
+def newcomer(photos: Path, weights: str, as_written: bool) -> None:
     """The guide's script, but for the line that each epoch prints; it goes on until it is ended."""
     import keras
 
@@ -151,6 +156,9 @@ def newcomer(photos: Path, weights: str) -> None:
         (True, keras.optimizers.Adam(1e-5), 10_000),
     ):
         base.trainable = trainable
+        for layer in base.layers:
+            if isinstance(layer, keras.layers.BatchNormalization) and not as_written:
+                layer.trainable = False
         model.compile(
             optimizer,
             "categorical_crossentropy",

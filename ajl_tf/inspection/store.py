@@ -34,6 +34,11 @@ CREATE TABLE IF NOT EXISTS kept (
     part TEXT NOT NULL, version TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL,
     UNIQUE (part, version, key)
 )"""
+# The newest of the others stays: an older installation may be at work on the same file.
+_TIDY = """
+DELETE FROM kept WHERE part = :part AND version NOT IN (:version, coalesce((
+    SELECT version FROM kept WHERE part = :part AND version <> :version
+    GROUP BY version ORDER BY max(rowid) DESC LIMIT 1), ''))"""
 
 
 class Part:
@@ -59,20 +64,21 @@ class Store:
     def __init__(self, file: Path) -> None:
         """Opens the file, or makes it."""
         self.file = file
+        self._tidied: set[str] = set()
         with self._connected() as base:
             base.execute(_TABLE)
 
     def put(self, part: Part, values: Iterable[tuple[bytes, bytes]]) -> None:
-        """Keeps pairs of key and value, and drops what older code has made."""
+        """Keeps pairs of key and value. Of what other code has made, the newest alone stays."""
         rows = [
             (part.name, part.version, key, value + zlib.crc32(value).to_bytes(_CHECKSUM, "big"))
             for key, value in values
         ]
         with self._connected() as base:
-            base.execute(
-                "DELETE FROM kept WHERE part = ? AND version <> ?", (part.name, part.version)
-            )
+            if part.name not in self._tidied:
+                base.execute(_TIDY, {"part": part.name, "version": part.version})
             base.executemany("INSERT OR REPLACE INTO kept VALUES (?, ?, ?, ?)", rows)
+        self._tidied.add(part.name)
 
     def keys(self, part: Part, keys: Sequence[bytes]) -> set[bytes]:
         """Those of the keys that are there."""

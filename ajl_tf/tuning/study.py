@@ -16,14 +16,15 @@ import numpy as np
 from ajl_tf.config_file import load_experiment
 from ajl_tf.errors import UserError
 from ajl_tf.tuning.sweep import Span, Sweep, as_toml
-from ajl_tf.tuning.trial import StoppedError, Training, TrainingError, train
+from ajl_tf.tuning.trial import StoppedError, Training, TrainingError, data_of, train
 
 if TYPE_CHECKING:
     import optuna
 
 DATABASE = "study.sqlite"
 REASON = "reason"
-_SWEEP, _EXPERIMENT, _POINT = "sweep", "experiment", "point"
+_SWEEP, _EXPERIMENT, _DATA, _POINT = "sweep", "experiment", "data", "point"
+_OF_DATA = ("split.", "data.")  # what varies of these is another table by intention
 _FAILURES = 3  # one after the other: what is wrong is not the setting
 _LOOK = 1.0  # seconds between looks at what other processes do
 _BEAT, _GRACE = 20, 90  # seconds: a process that says nothing for so long is taken for dead
@@ -116,12 +117,14 @@ def run_trials(
             return bool(trial.should_prune())
 
         try:
-            return train(training, watch)
+            score = train(training, watch)
         except StoppedError:
             raise optuna.TrialPruned from None
         except TrainingError as error:
             trial.set_user_attr(REASON, str(error))
             raise
+        _check_data(study, trial, data_of(training.runs))
+        return score
 
     ended: list[optuna.trial.FrozenTrial] = []
     failures = 0
@@ -168,6 +171,23 @@ def _queue(study: optuna.Study, points: Sequence[str]) -> None:
     for point in points:
         if point not in there:
             study.enqueue_trial({}, user_attrs={_POINT: point})
+
+
+def _check_data(study: optuna.Study, trial: optuna.Trial, data: str) -> None:
+    """Remembers what the study's trials are trained on, and refuses the trial of other data."""
+    varied = {*trial.params, *json.loads(trial.user_attrs.get(_POINT) or "{}")}
+    if any(key.startswith(_OF_DATA) for key in varied):
+        return
+    known = study.user_attrs.get(_DATA)
+    if known is None:
+        study.set_user_attr(_DATA, data)
+    elif known != data:
+        trial.set_user_attr(REASON, "trained on other data, or another split, than the others")
+        raise UserError(
+            f"trial {trial.number} was trained on other data, or another split, than the trials "
+            "before it, so they cannot be compared. Put back what they had, or name another folder "
+            "with --out."
+        )
 
 
 def _is_left(study: optuna.Study, sweep: Sweep, queued: bool) -> bool:

@@ -11,22 +11,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from ajl_tf.config_file import load_experiment
+from ajl_tf.config_tables import Name, Table
 from ajl_tf.errors import UserError, listed
 
 Value = bool | int | float | str | list[bool | int | float | str]
 RowName = Annotated[str, Field(pattern=r"^[^|`\r\n]+$", max_length=80)]
+Row = Annotated[dict[str, Value], Field(min_length=1)]
 SEED = "seed"  # in a grid: the same trial again, with other luck
 ROW, BASE = "row", "as it is"  # a trial's row of an ablation, and the row without changes
 
 
-class _Table(BaseModel):
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, allow_inf_nan=False)
-
-
-class Span(_Table):
+class Span(Table):
     """Numbers from `low` to `high`, both included; whole numbers where both are."""
 
     low: int | float
@@ -58,7 +56,7 @@ class Span(_Table):
         return self.low, self.high
 
 
-class Choices(_Table):
+class Choices(Table):
     """One of several values."""
 
     choices: Annotated[list[Value], Field(min_length=1)]
@@ -69,7 +67,7 @@ class Choices(_Table):
         return tuple(self.choices)
 
 
-class Sweep(_Table):
+class Sweep(Table):
     """A whole sweep file; one of `grid`, `space` and `rows`.
 
     Attributes:
@@ -93,19 +91,19 @@ class Sweep(_Table):
             seed; none: with the experiment's own.
     """
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=80)]
+    name: Name
     experiment: str
-    set: dict[str, Value] = {}
+    set: dict[str, Value] = Field(default_factory=dict)
     fold: Annotated[int, Field(ge=0)] | None = None
     score: Literal["weighted_f1", "macro_f1", "accuracy"] = "weighted_f1"
     seed: Annotated[int, Field(ge=0)] = 0
     trials: Annotated[int, Field(ge=1)] | None = None
     prune: bool = False
     patience: Annotated[int, Field(ge=0)] = 3
-    grid: dict[str, Annotated[list[Value], Field(min_length=1)]] = {}
-    space: dict[str, Span | Choices] = {}
-    rows: dict[RowName, Annotated[dict[str, Value], Field(min_length=1)]] = {}
-    seeds: list[Annotated[int, Field(ge=0)]] = []
+    grid: dict[str, Annotated[list[Value], Field(min_length=1)]] = Field(default_factory=dict)
+    space: dict[str, Span | Choices] = Field(default_factory=dict)
+    rows: dict[RowName, Row] = Field(default_factory=dict)
+    seeds: list[Annotated[int, Field(ge=0)]] = Field(default_factory=list)
 
     @model_validator(mode="after")
     def _varies(self) -> Sweep:

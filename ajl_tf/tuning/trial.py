@@ -23,7 +23,7 @@ from ajl_tf.assessment.predictions import read_predictions
 from ajl_tf.errors import UserError
 
 LOG = "train.log"
-HISTORY, PREDICTIONS = "history.jsonl", "predictions.csv"
+HISTORY, PREDICTIONS, RESULT = "history.jsonl", "predictions.csv", "result.json"
 _EVERY = 0.5  # seconds between looks at the files
 _PATIENCE = 60  # seconds that a stopped training gets to write its checkpoint
 
@@ -50,6 +50,11 @@ class Training:
     folder: Path
     score: str
 
+    @property
+    def runs(self) -> Path:
+        """Where its run is."""
+        return self.folder / "runs"
+
 
 def train(training: Training, watch: Callable[[int, float], bool]) -> float:
     """Runs a training to its end.
@@ -68,12 +73,12 @@ def train(training: Training, watch: Callable[[int, float], bool]) -> float:
         KeyboardInterrupt: It was ended from outside, as Ctrl-C does.
     """
     training.folder.mkdir(parents=True, exist_ok=True)
-    runs = training.folder / "runs"
-    words = [sys.executable, "-m", "ajl_tf.train", *training.command, "--runs", str(runs)]
+    words = [sys.executable, "-m", "ajl_tf.train", *training.command]
+    words += ["--runs", str(training.runs)]
     with (training.folder / LOG).open("ab") as log:
         process = subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT)
         try:
-            _follow(process, runs, watch)
+            _follow(process, training.runs, watch)
         finally:
             if process.poll() is None:
                 _end(process)
@@ -81,7 +86,7 @@ def train(training: Training, watch: Callable[[int, float], bool]) -> float:
         raise KeyboardInterrupt
     if process.returncode:
         raise TrainingError(_last_words(training.folder / LOG, process.returncode))
-    return score_of(runs, training.score)
+    return score_of(training.runs, training.score)
 
 
 def score_of(runs: Path, name: str) -> float:
@@ -104,6 +109,12 @@ def predictions_of(runs: Path) -> pd.DataFrame:
         raise UserError(f"{runs} has no {PREDICTIONS} any more; put it back, or use another --out")
     table = read_predictions(found[0])
     return table[table["split"] == "validation"] if "split" in table else table
+
+
+def data_of(runs: Path) -> str:
+    """The hash of the data and split that the run in a trial's folder was trained on."""
+    found = [*runs.glob(f"*/{RESULT}"), *runs.glob(f"*/*/{RESULT}")]
+    return str(json.loads(found[0].read_text(encoding="utf-8"))["data_hash"])
 
 
 def _follow(

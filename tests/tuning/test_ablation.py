@@ -50,6 +50,7 @@ for i in range(60):
     label = "ab"[i % 2]
     rows.append(f"v{i},{label},{label if i < right else 'c'},0,{1 + i % 6},{i}")
 (fold / "predictions.csv").write_text("\\n".join(rows) + "\\n")
+(fold / "result.json").write_text('{"data_hash": "of-the-photos"}')
 """
 
 

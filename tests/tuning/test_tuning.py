@@ -74,6 +74,8 @@ rows = ["image_id,label,predicted,split"]
 rows += [f"v{i},{'ab'[i % 2]},{'ab'[i % 2] if i < right else 'c'},validation" for i in range(20)]
 rows += [f"t{i},a,c,test" for i in range(20)]
 (run / "predictions.csv").write_text("\\n".join(rows) + "\\n")
+data = (here / "photos").read_text() if (here / "photos").exists() else "as they were"
+(run / "result.json").write_text(json.dumps({"data_hash": data}))
 """
 
 
@@ -218,6 +220,27 @@ def test_a_study_is_of_one_experiment(folder: Path) -> None:
         tune(folder)
     (folder / "small.toml").write_text("# a remark changes nothing\n" + EXPERIMENT)
     assert tune(folder, "--trials", "2") == 0
+
+
+def test_a_study_is_of_one_data_set(folder: Path) -> None:
+    assert tune(folder, "--trials", "1") == 0
+    (folder / "photos").write_text("one more")
+    with pytest.raises(UserError, match="trial 1 was trained on other data, or another split"):
+        tune(folder)
+    refused = outcome(folder).iloc[1]
+    assert refused["state"] == "fail"
+    assert "other data" in refused["reason"]
+    (folder / "photos").unlink()
+    assert tune(folder) == 0
+    assert (outcome(folder)["state"] == "complete").sum() == 4
+
+
+def test_another_split_may_be_what_varies(folder: Path) -> None:
+    (folder / "sweep.toml").write_text(GRID.replace('"seed" = [1, 2]', '"split.seed" = [1, 2]'))
+    assert tune(folder, "--trials", "1") == 0
+    (folder / "photos").write_text("split in another way")
+    assert tune(folder) == 0
+    assert (outcome(folder)["state"] == "complete").all()
 
 
 def test_another_sweep_does_not_mix_with_a_study(folder: Path) -> None:
