@@ -20,6 +20,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 from sklearn.metrics import f1_score, log_loss, recall_score
+from tensorflow.python.framework import ops
 
 from ajl_tf import evaluate, train
 from ajl_tf.assessment.predictions import read_predictions
@@ -81,7 +82,9 @@ def trained(root: Path, drawn_set: Path) -> Run:
 
     def run(*arguments: str) -> Path:
         before = set((root / "runs").glob("*"))
+        gradients = ops.gradient_registry.list()
         assert train.main([*arguments, "--data", str(drawn_set), *places(root)]) == 0
+        assert ops.gradient_registry.list() == gradients  # each would keep a graph alive
         (made,) = set((root / "runs").glob("*")) - before
         return made
 

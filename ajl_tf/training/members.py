@@ -34,6 +34,7 @@ from ajl_tf.runs import (
 from ajl_tf.training.checkpoint import forget_checkpoint
 from ajl_tf.training.devices import strategy
 from ajl_tf.training.fitting import Recipe, Rows, fit
+from ajl_tf.training.graphs import released_graphs
 from ajl_tf.training.keyed import photo_keys
 from ajl_tf.training.predicting import image_predictor
 from ajl_tf.training.probe import RateProbe
@@ -142,6 +143,7 @@ def merged_predictions(folders: Sequence[Path], file: str = PREDICTIONS) -> pd.D
     return pd.concat([read_predictions(folder / file) for folder in folders], ignore_index=True)
 
 
+@released_graphs()
 def _train(
     job: Job,
     folder: Path,
