@@ -6,7 +6,7 @@
    own libjpeg-turbo and an antialiased resize) in a pool of threads, on all cores: JPEG files to
    square canvases. Each in a process of its own, in turn, several rounds; a figure is the median.
    How far apart the canvases are is printed; photos of several sizes, because the share of
-   decoding and of resizing depends on it.
+   decoding and of resizing depends on it. `--parts stages` tells where the time of one photo goes.
 2. Later epochs: batches of canvases as the train step gets them (order, draws, gathering), with
    nothing that trains: photos a second, to be set against those of the network.
 3. Memory: what this process has more of, files' pages left out, when it takes batches of a set of
@@ -24,8 +24,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ import numpy as np  # noqa: E402
 from ajl_tf.errors import run_verb  # noqa: E402
 
 WAYS = ("ours", "pillow")
-PARTS = ("first", "later", "memory")
+PARTS = ("first", "stages", "later", "memory")
 SIZES = ("320x400", "1200x1600", "3000x4000")
 WARM = 8  # photos: the first ones trace
 
@@ -133,16 +134,7 @@ def ours(options: argparse.Namespace) -> float:
 
 def pillow(options: argparse.Namespace) -> float:
     """Photos a second of a competent loader on Pillow."""
-    from PIL import Image, ImageOps
-
-    def canvas(path: Path) -> np.ndarray:
-        with Image.open(path) as opened:
-            photo = ImageOps.exif_transpose(opened).convert("RGB")
-        side = min(photo.size)
-        left, top = ((length - side) // 2 for length in photo.size)
-        box, size = (left, top, left + side, top + side), (options.canvas, options.canvas)
-        return np.asarray(photo.resize(size, Image.Resampling.BILINEAR, box))
-
+    canvas = partial(_canvas, size=options.canvas)
     paths = sorted(options.folder.glob("*.jpg"))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         list(pool.map(canvas, paths[:WARM]))
@@ -151,6 +143,67 @@ def pillow(options: argparse.Namespace) -> float:
     seconds = time.perf_counter() - start
     np.save(options.folder / "pillow.npy", np.stack(canvases[:WARM]))
     return len(paths) / seconds
+
+
+def _opened(path: Path) -> Any:
+    from PIL import Image, ImageOps
+
+    with Image.open(path) as opened:
+        return ImageOps.exif_transpose(opened).convert("RGB")
+
+
+def _canvas(path: Path, size: int) -> np.ndarray:
+    from PIL import Image
+
+    photo = _opened(path)
+    side = min(photo.size)
+    left, top = ((length - side) // 2 for length in photo.size)
+    box = (left, top, left + side, top + side)
+    return np.asarray(photo.resize((size, size), Image.Resampling.BILINEAR, box))
+
+
+def stages(options: argparse.Namespace) -> None:
+    """Prints milliseconds of processors that a photo takes, stage by stage, beside Pillow's."""
+    import tensorflow as tf
+
+    from ajl_tf.dataset import headers, images
+
+    side, file = options.canvas, [tf.TensorSpec([], tf.string)]
+    decode = partial(tf.io.decode_jpeg, channels=3, dct_method="INTEGER_ACCURATE")
+    pixels = [tf.TensorSpec([None, None, 3], tf.uint8)]
+    of_file = {
+        "all": tf.function(lambda data: images.read(data, side, "cover"), file),
+        "the file's segments": tf.function(lambda data: headers.jpeg_header(data).size, file),
+        "decoding": tf.function(decode, file),
+    }
+    resize = tf.function(lambda photo: images.fit(photo, side, "cover"), pixels)
+    for size in options.sizes:
+        with tempfile.TemporaryDirectory() as folder:
+            _make(Path(folder), size, 0)
+            path = Path(folder) / "000000.jpg"
+            data = tf.constant(path.read_bytes())
+            photo = decode(data)
+            ways: dict[str, Callable[[], object]] = {
+                **{name: partial(way, data) for name, way in of_file.items()},
+                "resize": lambda photo=photo: resize(photo),
+                "Pillow's decoding": lambda path=path: _opened(path),
+                "all of Pillow": lambda path=path: _canvas(path, side),
+            }
+            taken = {name: _processor_ms(way, options.rounds) for name, way in ways.items()}
+        told = ", ".join(f"{name} {milliseconds:.2f}" for name, milliseconds in taken.items())
+        print(f"{size}, ms of processors a photo: {told}", flush=True)
+
+
+def _processor_ms(way: Callable[[], object], rounds: int) -> float:
+    """Of one call, this process's threads together: the median over rounds of twenty."""
+    way()  # traces
+    seconds = []
+    for _ in range(rounds):
+        start = time.process_time()
+        for _ in range(20):
+            way()
+        seconds.append((time.process_time() - start) / 20)
+    return 1000 * statistics.median(seconds)
 
 
 def later(options: argparse.Namespace) -> None:
@@ -221,7 +274,7 @@ def _memory() -> int:
 
 
 WAY = {"ours": ours, "pillow": pillow}
-PART = {"first": first, "later": later, "memory": memory}
+PART = {"first": first, "stages": stages, "later": later, "memory": memory}
 
 
 if __name__ == "__main__":
