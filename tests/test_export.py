@@ -43,9 +43,9 @@ def test_views_that_are_none_are_refused() -> None:
         export.main(["run", "--tta", "mirrors"])
 
 
-@pytest.mark.parametrize("name", ["../elsewhere", "/tmp/it", ".hidden", "a b", ""])
+@pytest.mark.parametrize("name", ["../elsewhere", "/tmp/it", ".hidden", "a b", "", "n" * 81])
 def test_a_name_leads_nowhere_else(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     assert run_verb(export.main, [str(tmp_path), str(tmp_path / "b"), "--name", name]) == 2
-    assert "--name takes letters" in capsys.readouterr().err
+    assert "--name takes up to 80 letters" in capsys.readouterr().err
