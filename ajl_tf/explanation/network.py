@@ -17,7 +17,7 @@ _BATCH = 32
 
 
 class Network:
-    """One classifier, or several whose probabilities are averaged as a SavedModel does it."""
+    """One classifier, or several whose logits are averaged as a SavedModel does it."""
 
     def __init__(self, models: Sequence[keras.Model], input_size: int):
         """Traces nothing yet.
@@ -67,10 +67,9 @@ class Network:
 
     def _mean_probabilities(self, images: tf.Tensor) -> tf.Tensor:
         each = [
-            tf.nn.softmax(head(pool(extractor(images, training=False))), axis=-1)
-            for extractor, pool, head in self._parts
+            head(pool(extractor(images, training=False))) for extractor, pool, head in self._parts
         ]
-        return tf.add_n(each) / len(each)
+        return tf.nn.softmax(tf.add_n(each) / len(each), axis=-1)
 
     def _mean_evidence(self, images: tf.Tensor, labels: tf.Tensor) -> tf.Tensor:
         each = [_class_evidence(part, images, labels) for part in self._parts]

@@ -1,11 +1,11 @@
-"""How the answers of several runs become one: a temperature each, weights, a last temperature.
+"""How the answers of several runs become one: weights, then a temperature.
 
-A run's folds are networks of one recipe on different photos: they weigh alike. Their temperature is
-fitted on the photos that each held out, so that each network is as sure as it may be; the average
-of several is then somewhat less sure than it may be (Rahaman and Thiery 2021,
-https://arxiv.org/abs/2007.08792), for which no photo is left to correct it on: all but one of the
-networks trained on any of them. Between runs there are such photos, and what is fitted there is
-scored on other parts of the photos than it is fitted on.
+A run's folds are networks of one recipe on different photos: they weigh alike. Weights of runs and
+the temperature are fitted on photos that each network held out, so that the answer of one network a
+run is as sure as it may be. The mean over a run's networks is then somewhat less sure than it may
+be (Rahaman and Thiery 2021, https://arxiv.org/abs/2007.08792), for which no photo is left to
+correct it on: all but one of the networks trained on any of them. What is fitted is scored on other
+parts of the photos than it is fitted on.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from ajl_tf.assessment.metrics import Bools, Floats, Ints
-from ajl_tf.assessment.temperature import apply_temperature, logits_of
 from ajl_tf.serving.mixture import (
     FEWEST,
     Fitted,
     answer,
-    fit_member_temperature,
+    fit_served_temperature,
     fit_weights,
+    mean_logits,
 )
 
 
@@ -31,43 +31,32 @@ class Blend:
     """What is fitted on held-out rows.
 
     Attributes:
-        temperatures: Of each run's networks.
-        weights: Of each run, sum to one.
-        last: The temperature of the weighted sum.
+        weights: Of each run's logits, sum to one.
+        temperature: Of their weighted mean.
     """
 
-    temperatures: tuple[Fitted, ...]
     weights: tuple[float, ...]
-    last: Fitted
+    temperature: Fitted
 
     def answer(self, logits: Sequence[Floats]) -> Floats:
         """Probabilities (N, C) of logits (N, C) of each run."""
-        heats = [fitted.temperature for fitted in self.temperatures]
-        return answer(logits, heats, self.weights, self.last.temperature)
+        return answer(logits, self.weights, self.temperature.temperature)
 
 
 def fit_blend(logits: Sequence[Floats], labels: Ints, words: Sequence[str] = ()) -> Blend:
-    """Fits temperatures and weights.
+    """Fits weights and temperature.
 
     Args:
         logits: Of each run (N, C), on the same rows, which no network answers that trained on them.
         labels: (N,).
         words: Of each run which rows those are.
     """
-    each_words = words or [""] * len(logits)
-    temperatures = tuple(
-        fit_member_temperature(own, labels, told)
-        for own, told in zip(logits, each_words, strict=True)
-    )
-    if len(logits) == 1:
-        return Blend(temperatures, (1.0,), Fitted(1.0, 0, "one run needs none"))
-    heats = [fitted.temperature for fitted in temperatures]
-    each = np.stack([apply_temperature(z, heat) for z, heat in zip(logits, heats, strict=True)])
-    alike = np.full(len(logits), 1 / len(logits))
-    weights = fit_weights(each, labels) if len(labels) >= FEWEST else alike
-    mixed = np.tensordot(weights, each, 1)
-    last = fit_member_temperature(logits_of(mixed), labels, "; ".join(dict.fromkeys(each_words)))
-    return Blend(temperatures, tuple(float(weight) for weight in weights), last)
+    weights = np.full(len(logits), 1 / len(logits))
+    if len(logits) > 1 and len(labels) >= FEWEST:
+        weights = fit_weights(np.stack(logits), labels)
+    told = "; ".join(dict.fromkeys(words))
+    mean = mean_logits(logits, weights.tolist())
+    return Blend(tuple(weights.tolist()), fit_served_temperature(mean, labels, told))
 
 
 def cross_fitted(logits: Sequence[Floats], labels: Ints, fits: Bools, parts: Ints) -> Floats:

@@ -117,24 +117,17 @@ def _origin(experiment: Experiment) -> str:
 
 
 def _sure(blend: Blend, networks: int, scored_anew: bool) -> str:
-    if len(blend.temperatures) == 1:
-        (fitted,) = blend.temperatures
-        lines = [f"The logits are divided by a temperature: {_heat(fitted)}."]
-    else:
-        each = "; ".join(_heat(fitted) for fitted in blend.temperatures)
-        lines = [
-            f"The logits of each run are divided by a temperature: {each}.",
-            "Weights and a last temperature, of the weighted sum, are fitted on the same rows: "
-            f"{_heat(blend.last)}.",
-        ]
-    if networks > len(blend.temperatures):
+    lines = [f"The logits are divided by a temperature: {_heat(blend.temperature)}."]
+    if len(blend.weights) > 1:
+        lines.append("They are the mean of the runs' logits, by weights fitted on the same rows.")
+    if networks > len(blend.weights):
         lines.append(
             "The average of a run's networks is somewhat less sure than it may be: no photo is "
             "left to fit that on, for all but one of the networks trained on each."
         )
-    lines.append("The scores below are of probabilities before a run's temperature.")
+    lines.append("The scores below are of probabilities before the temperature.")
     if scored_anew:
-        lines[-1] = "The scores below are of probabilities after temperatures from other rows."
+        lines[-1] = "The scores below are of probabilities after a temperature from other rows."
     return "\n".join(lines)
 
 
@@ -181,7 +174,7 @@ def _scored(runs: int, networks: int) -> str:
         )
     return (
         "The scores are of the runs together, each by its network that was not trained on the "
-        "photo, with weights and temperatures fitted on other parts of the photos than they are "
+        "photo, with weights and a temperature fitted on other parts of the photos than they are "
         "scored on. What is served is fitted on all parts, and averages all networks of a run: "
         "that was trained on all of these photos and cannot be scored on them."
     )

@@ -56,7 +56,7 @@ def aligned(sources: Sequence[Source]) -> list[Source]:
 def held_out_scores(sources: Sequence[Source], folder: Path) -> dict[str, Any]:
     """Writes predictions and report of the runs, together, into `folder`, a new one.
 
-    No row is answered by weights and temperatures that were fitted on it: they are fitted on the
+    No row is answered by weights and a temperature that were fitted on it: they are fitted on the
     other folds, or where the runs' folds differ on the other fifths of the groups; the predictions
     then say the first run's fold. What is served is fitted on all of these rows.
 

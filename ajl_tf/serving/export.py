@@ -1,4 +1,4 @@
-"""From one run or several to a SavedModel: networks, temperatures, weights, what they know."""
+"""From one run or several to a SavedModel: networks, weights, a temperature, what they know."""
 
 from __future__ import annotations
 
@@ -139,13 +139,13 @@ def _save(
     served = [sources[i] for i in used]
     unlike = fit_unlike(served) if options.unlike else None
     canvas = max(source.experiment.canvas for source in sources)
-    members = [member for i in used for member in _weighted(sources[i], blend, i)]
+    members = [member for i in used for member in _weighted(sources[i], blend.weights[i])]
     server = make_server(
         members,
         first.class_names,
         canvas,
         sources[0].experiment.data.fit,
-        temperature=blend.last.temperature,
+        temperature=blend.temperature.temperature,
         unlike=unlike,
     )
     facts = {
@@ -162,10 +162,8 @@ def _save(
     return save(server, saved_models / name, documents, card)
 
 
-def _weighted(source: Source, blend: Blend, number: int) -> list[Member]:
-    heat, weight = blend.temperatures[number].temperature, blend.weights[number]
-    share = weight / len(source.members)
-    return [replace(member, temperature=heat, weight=share) for member in source.members]
+def _weighted(source: Source, weight: float) -> list[Member]:
+    return [replace(member, weight=weight / len(source.members)) for member in source.members]
 
 
 def _facts(sources: Sequence[Source], blend: Blend, options: Options) -> dict[str, Any]:
@@ -179,17 +177,17 @@ def _facts(sources: Sequence[Source], blend: Blend, options: Options) -> dict[st
             "logit_adjustment": source.experiment.loss.logit_adjustment + options.logit_adjustment,
             "config_hash": source.experiment.hash,
             "members": [part.name for part in source.parts],
-            "temperature": asdict(fitted),
         }
-        for source, fitted in zip(sources, blend.temperatures, strict=True)
+        for source in sources
     ]
+    temperature = asdict(blend.temperature)
     if len(sources) == 1:
-        return each[0]
+        return {**each[0], "temperature": temperature}
     runs = [
         {"run": source.folder.name, "weight": weight, "canvas": source.experiment.canvas, **facts}
         for source, weight, facts in zip(sources, blend.weights, each, strict=True)
     ]
-    return {"runs": runs, "temperature": asdict(blend.last)}
+    return {"runs": runs, "temperature": temperature}
 
 
 def _told(unlike: Unlike | None) -> dict[str, Any] | None:

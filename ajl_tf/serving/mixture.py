@@ -1,5 +1,9 @@
 """What a SavedModel makes of its networks' logits: in this process, and how sure it may be.
 
+Networks are averaged by their logits, the logarithmic pool of their probabilities (Genest and Zidek
+1986, https://doi.org/10.1214/ss/1177013825), as a network's views of a photo are: what is taken off
+each one's logits, as logit adjustment does, is then taken off the average.
+
 `answer` is the in-process counterpart of the graph that `savedmodel.Server` saves; the SavedModel's
 `probabilities` equal it within 1e-5.
 """
@@ -10,17 +14,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import minimize
 
 from ajl_tf.assessment.metrics import Floats, Ints
-from ajl_tf.assessment.temperature import (
-    COLDEST,
-    apply_temperature,
-    fit_temperature,
-    logits_of,
-)
+from ajl_tf.assessment.temperature import COLDEST, apply_temperature, fit_temperature
 
 FEWEST = 50  # rows; fewer fit no number worth serving
-_STEPS = 10_000
 
 
 @dataclass(frozen=True)
@@ -38,38 +37,32 @@ class Fitted:
     rows: str
 
 
-def answer(
-    logits: Sequence[Floats],
-    temperatures: Sequence[float],
-    weights: Sequence[float],
-    temperature: float = 1.0,
-) -> Floats:
-    """Probabilities of several networks as one.
-
-    Each network's logits are divided by its temperature before the softmax, its probabilities are
-    weighted and summed, and the logarithm of the sum is divided by a last temperature before a last
-    softmax. Of one network, the most probable condition is that of its logits.
+def answer(logits: Sequence[Floats], weights: Sequence[float], temperature: float = 1.0) -> Floats:
+    """Probabilities of several networks as one: of the weighted mean of their logits.
 
     Args:
         logits: Of each network (N, C).
-        temperatures: Of each network.
         weights: Of each network, 0 and more, not all 0.
-        temperature: Of the sum.
+        temperature: Of the mean.
 
     Returns:
         (N, C), rows sum to one.
     """
+    return apply_temperature(mean_logits(logits, weights), temperature)
+
+
+def mean_logits(logits: Sequence[Floats], weights: Sequence[float]) -> Floats:
+    """(N, C): the mean of (N, C) of each network, by weights of 0 and more, not all 0."""
     shares = np.asarray(weights, np.float64) / np.sum(weights)
-    each = zip(logits, temperatures, shares, strict=True)
-    mixed = np.sum([share * apply_temperature(own, heat) for own, heat, share in each], axis=0)
-    return apply_temperature(logits_of(mixed), temperature)
+    mean: Floats = np.tensordot(shares, np.asarray(logits), 1)
+    return mean
 
 
-def fit_member_temperature(logits: Floats, label_idx: Ints, rows: str) -> Fitted:
+def fit_served_temperature(logits: Floats, label_idx: Ints, rows: str) -> Fitted:
     """The temperature that a SavedModel may use, with what it was fitted on.
 
     Args:
-        logits: (N, C) on rows that their network did not train on.
+        logits: (N, C) on rows that no network which answers them trained on.
         label_idx: (N,).
         rows: Which rows those are, in words.
 
@@ -85,29 +78,35 @@ def fit_member_temperature(logits: Floats, label_idx: Ints, rows: str) -> Fitted
     return Fitted(temperature, len(logits), rows)
 
 
-def fit_weights(probabilities: Floats, label_idx: Ints) -> Floats:
-    """Weights of models that give their weighted sum the lowest log loss.
+def fit_weights(logits: Floats, label_idx: Ints) -> Floats:
+    """Weights of models that, with the best temperature, give their mean the lowest log loss.
 
-    The loss is convex in the weights. Expectation maximisation for mixture weights (Dempster, Laird
-    and Rubin 1977, section 4.3) lowers it at each step and stays within 0 to 1 and a sum of 1.
+    A weight divided by the temperature is a coefficient, and the loss is convex in these: they are
+    searched for between 0 and the coefficient of the coldest temperature.
 
     Args:
-        probabilities: (R, N, C), of R models on rows that none of them trained on.
+        logits: (R, N, C), of R models on rows that none of them trained on.
         label_idx: (N,).
 
     Returns:
-        (R,), sum to one; those below 0.001 are 0.
+        (R,), sum to one; those below 0.001 are 0. All alike where no model knows anything.
     """
-    own = np.take_along_axis(probabilities, label_idx[None, :, None], axis=2)[..., 0]  # (R, N)
-    own = np.maximum(own, np.finfo(np.float32).tiny)
-    weights: Floats = np.full(len(own), 1 / len(own))
-    for _ in range(_STEPS):
-        shares = weights[:, None] * own
-        moved = (shares / shares.sum(axis=0)).mean(axis=1)
-        done = np.abs(moved - weights).max() < 1e-9
-        weights = moved
-        if done:
-            break
-    weights = np.where(weights < 1e-3, 0.0, weights)
+    rows = np.arange(len(label_idx))
+
+    def loss(coefficients: Floats) -> tuple[float, Floats]:
+        mixed = np.tensordot(coefficients, logits, 1)
+        probabilities = apply_temperature(mixed, 1.0)
+        highest = mixed.max(axis=1)
+        total = np.log(np.exp(mixed - highest[:, None]).sum(axis=1)) + highest
+        off = np.einsum("nc,rnc->rn", probabilities, logits) - logits[:, rows, label_idx]
+        return float((total - mixed[rows, label_idx]).mean()), off.mean(axis=1)
+
+    count = len(logits)
+    alike: Floats = np.full(count, 1 / count)
+    bounds = [(0.0, 1 / COLDEST)] * count
+    found = minimize(loss, alike, jac=True, bounds=bounds, method="L-BFGS-B")
+    if not found.x.any():
+        return alike
+    weights: Floats = np.where(found.x < 1e-3 * found.x.sum(), 0.0, found.x)
     weights /= weights.sum()
     return weights

@@ -30,15 +30,13 @@ class Member:
         input_size: S.
         canvas: Side of the canvas that it was trained from; None: that of the SavedModel.
         views: Of each photo, whose logits and features are averaged, see `dataset.views`.
-        temperature: What its logits are divided by.
-        weight: Of its probabilities among those of all members; they are divided by their sum.
+        weight: Of its logits among those of all members; weights are divided by their sum.
     """
 
     model: keras.Model
     input_size: int
     canvas: int | None = None
     views: Views = "none"
-    temperature: float = 1.0
     weight: float = 1.0
 
     @property

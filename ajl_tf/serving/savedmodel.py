@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from ajl_tf.dataset.images import Fit, fit, read
@@ -20,7 +19,6 @@ from ajl_tf.serving.network import Member
 __all__ = ["Member", "Server", "class_names", "load", "save"]
 
 CARD = "model_card.md"
-_TINY = float(np.finfo(np.float32).tiny)
 
 
 class Server(tf.Module):
@@ -39,11 +37,11 @@ class Server(tf.Module):
         """Traces nothing yet.
 
         Args:
-            members: Their probabilities are averaged by their weights.
+            members: Their logits are averaged by their weights.
             class_names: In the order of the logits.
             canvas: Side of the canvas that the members share, in pixels.
             mode: How a photo is fitted to it.
-            temperature: Of the average, see `mixture.answer`.
+            temperature: What the average is divided by, see `mixture.answer`.
             unlike: What each member knows; None: the answers have no `unlike`.
         """
         super().__init__(name="ajl_tf")
@@ -52,7 +50,6 @@ class Server(tf.Module):
         self._variables = [v.value for member in members for v in member.network.variables]
         total = sum(member.weight for member in members)
         self._weights = [member.weight / total for member in members]
-        self._temperatures = [member.temperature for member in members]
         # A variable, because a constant attribute is not saved; texts have no GPU kernels.
         with tf.device("CPU"):
             self.class_names = tf.Variable(list(class_names), trainable=False)
@@ -108,12 +105,9 @@ class Server(tf.Module):
         """
         told = codes or [None] * len(self._outputs)
         seen = [outputs(canvases, own) for outputs, own in zip(self._outputs, told, strict=True)]
-        members = zip(seen, self._temperatures, self._weights, strict=True)
-        each = [weight * tf.nn.softmax(logits / heat) for (_, logits), heat, weight in members]
-        probabilities = tf.add_n(each)  # (N, C)
-        if self._temperature != 1:
-            logs = tf.math.log(tf.maximum(probabilities, _TINY))
-            probabilities = tf.nn.softmax(logs / self._temperature)
+        each = zip(seen, self._weights, strict=True)
+        mean = tf.add_n([weight * logits for (_, logits), weight in each])
+        probabilities = tf.nn.softmax(mean / self._temperature)  # (N, C)
         predicted = tf.gather(self.class_names, tf.argmax(probabilities, axis=1))
         answer = {"probabilities": probabilities, "predicted": predicted}
         if self._unlike:

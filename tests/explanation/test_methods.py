@@ -86,13 +86,17 @@ def test_several_networks_are_averaged(tiny_classifiers: list[Any]) -> None:
     labels = np.array([0, 1, 2])
     alone = [Network([each], 32) for each in (model, other)]
     both = Network([model, other], 32)
-    for answer in (
-        lambda network: network.probabilities(photos),
-        lambda network: network.evidence(photos, labels),
-    ):
-        first, second = (answer(network) for network in alone)
-        assert np.abs(first - second).max() > 0.05
-        np.testing.assert_allclose(answer(both), (first + second) / 2, rtol=1e-4, atol=1e-5)
+    first, second = (network.evidence(photos, labels) for network in alone)
+    assert np.abs(first - second).max() > 0.05
+    np.testing.assert_allclose(
+        both.evidence(photos, labels), (first + second) / 2, rtol=1e-4, atol=1e-5
+    )
+    first, second = (network.probabilities(photos) for network in alone)
+    assert np.abs(first - second).max() > 0.05
+    pooled = np.sqrt(first * second)  # of the mean of the logits
+    np.testing.assert_allclose(
+        both.probabilities(photos), pooled / pooled.sum(axis=1, keepdims=True), rtol=1e-4, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize("method", ["grad_cam", "occlusion"])

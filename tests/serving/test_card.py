@@ -62,7 +62,7 @@ def card(
     report = make_report(make_predictions(rows, names, probabilities))
     sources = [source(members, **model), *others]
     weights = (0.75, 0.25)[: len(sources)] if others else (1.0,)
-    blend = Blend((FITTED,) * len(sources), weights, Fitted(0.9, 400, "validation rows"))
+    blend = Blend(weights, Fitted(1.25, 400, "validation rows"))
     return model_card("it", run, sources, blend, unlike, report, options or Options())
 
 
@@ -115,7 +115,7 @@ def test_it_says_how_sure_it_was_made_and_on_what() -> None:
     text = card(["acne", "eczema"], members=3)
     assert "divided by a temperature: 1.250 (n = 400, validation rows)" in text
     assert "somewhat less sure than it may be" in text
-    assert "before a run's temperature" in text
+    assert "before the temperature" in text
     assert "somewhat less sure" not in card(["acne", "eczema"])
 
 
@@ -123,8 +123,8 @@ def test_several_runs_stand_with_their_weights() -> None:
     text = card(["acne", "eczema"], others=(source(2, backbone="resnet50"),))
     assert "- one network, weight 0.750, backbone `mobilenet_v2`" in text
     assert "- the average of 2 networks, weight 0.250, backbone `resnet50`" in text
-    assert "a last temperature, of the weighted sum" in text
-    assert "0.900 (n = 400, validation rows)" in text
+    assert "divided by a temperature: 1.250 (n = 400, validation rows)" in text
+    assert "the mean of the runs' logits, by weights" in text
     assert "fitted on other parts of the photos than they are scored on" in text
 
 
@@ -132,12 +132,12 @@ def test_views_of_a_photo_stand_with_the_network_and_scores_with_what_was_scored
     assert "flips" not in card(["acne", "eczema"])
     text = card(["acne", "eczema"], views="flips")
     assert "input 64 pixels, averaged over the eight flips and quarter turns of a photo\n" in text
-    assert "before a run's temperature" in text
+    assert "before the temperature" in text
     anew = card(["acne", "eczema"], run="it-20250102", options=Options(views="flips+crops"))
     assert "of a photo and of its middle\n" in anew
     assert "- scores of `it-20250102`" in anew
     assert "run `it-20250101`" in anew
-    assert "after temperatures from other rows" in anew
+    assert "after a temperature from other rows" in anew
 
 
 def test_false_alarms_stand_by_tone_band() -> None:

@@ -111,7 +111,7 @@ def facts_of(ensemble: Ensemble) -> dict[str, Any]:
     return found
 
 
-def test_it_answers_with_the_weights_and_temperatures_of_all_held_out_rows(
+def test_it_answers_with_the_weights_and_temperature_of_all_held_out_rows(
     ensemble: Ensemble, networks: list[Any], photos: Any
 ) -> None:
     logits = logits_of(networks, photos)
@@ -120,13 +120,10 @@ def test_it_answers_with_the_weights_and_temperatures_of_all_held_out_rows(
     facts = facts_of(ensemble)
     assert [run["run"] for run in facts["runs"]] == [run.name for run in ensemble.runs]
     assert [run["weight"] for run in facts["runs"]] == pytest.approx(blend.weights, abs=1e-3)
-    heats = [run["temperature"]["temperature"] for run in facts["runs"]]
-    assert heats == pytest.approx([fitted.temperature for fitted in blend.temperatures], rel=1e-3)
-    last = facts["temperature"]["temperature"]
-    assert last == pytest.approx(blend.last.temperature, rel=1e-3)
+    heat = facts["temperature"]["temperature"]
+    assert heat == pytest.approx(blend.temperature.temperature, rel=1e-3)
     assert (facts["canvas"], facts["run"]) == (48, ensemble.scores.name)
-    shares = [weight / 2 for weight in blend.weights for _ in range(2)]
-    expected = answer(logits, np.repeat(heats, 2).tolist(), shares, last)
+    expected = answer(logits, np.repeat(blend.weights, 2).tolist(), heat)
     images = np.stack([np.asarray(Image.open(path)) for path in photos.table["path"]])
     got = load(ensemble.version).signatures["serving_default"](images=tf.constant(images))
     np.testing.assert_allclose(got["probabilities"], expected, atol=1e-4)

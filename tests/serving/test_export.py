@@ -95,7 +95,7 @@ def best_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     return float(np.exp(found.x))
 
 
-def test_folds_are_averaged_each_at_the_temperature_of_the_photos_it_held_out(
+def test_folds_are_averaged_at_the_temperature_of_the_photos_that_each_held_out(
     folds: Folds, networks: list[Any], photos: Any, logits_of_canvases: Callable[..., np.ndarray]
 ) -> None:
     run, version = folds
@@ -110,10 +110,10 @@ def test_folds_are_averaged_each_at_the_temperature_of_the_photos_it_held_out(
     assert told["temperature"] == pytest.approx(temperature, rel=1e-4)
     assert told["n"] == len(labels)
     assert told["rows"] == "rows of 2 folds, each by the network that held it out"
-    by_hand = sum(tf.nn.softmax(logits / temperature).numpy() / 2 for logits in each)
+    by_hand = tf.nn.softmax((each[0] + each[1]) / 2 / temperature)
     got = served(version, photos.canvases)
     np.testing.assert_allclose(got["probabilities"], by_hand, atol=1e-5)
-    in_process = answer(each, [told["temperature"]] * 2, [1, 1])
+    in_process = answer(each, [1, 1], told["temperature"])
     np.testing.assert_allclose(got["probabilities"], in_process, atol=1e-5)
 
 
@@ -328,7 +328,7 @@ def test_other_views_than_the_runs_are_scored_anew(
         "averaged over the eight flips",
         f"scores of `{scores.name}`",
         f"run `{run.name}`",
-        "after temperatures from other rows",
+        "after a temperature from other rows",
     ):
         assert words in card
 
@@ -362,7 +362,7 @@ def test_adjusted_logits_are_served_and_scored_anew_without_a_photo(
     assert predicted_by(scores, photos) == expected.tolist()
     heat = facts["temperature"]["temperature"]
     got = served(version, photos.canvases)["probabilities"]
-    mean = np.mean([tf.nn.softmax(logits / heat) for logits in each], axis=0)
+    mean = tf.nn.softmax((plain[0] + plain[1]) / 2 / heat - 1.5 * np.log(share) / heat)
     np.testing.assert_allclose(got, mean, atol=1e-5)
 
 

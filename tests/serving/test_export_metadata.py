@@ -85,8 +85,7 @@ def test_it_serves_beside_a_run_of_photos_alone(
     version = tmp_path / "both" / "1"
     facts = json.loads((version / "ajl_tf.json").read_text(encoding="utf-8"))
     weights = [run["weight"] for run in facts["runs"]]
-    heats = [run["temperature"]["temperature"] for run in facts["runs"]]
-    last = facts["temperature"]["temperature"]
+    heat = facts["temperature"]["temperature"]
     assert min(weights) > 0
     images = np.stack([np.asarray(Image.open(path)) for path in photos.table["path"]])
     resized = tf.image.resize(photos.canvases, (32, 32))
@@ -100,7 +99,7 @@ def test_it_serves_beside_a_run_of_photos_alone(
     known = told(resized, training=False).numpy()
     unknown = photo_only(told.network)(resized).numpy()
     for got, own in ((with_tone, known), (alone, unknown)):
-        expected = answer([own, plain], heats, weights, last)
+        expected = answer([own, plain], weights, heat)
         np.testing.assert_allclose(got["probabilities"], expected, atol=1e-4)
     assert np.abs(with_tone["probabilities"] - alone["probabilities"]).max() > 0.01
     card = (version / "model_card.md").read_text(encoding="utf-8")

@@ -29,7 +29,7 @@ pytestmark = pytest.mark.usefixtures("tiny_backbone")
 NAMES = ("acne", "eczema", "tinea")
 SEX = Column("sex", "category", ("female", "male", "ärztin"))
 AGE = Column("age", "number", (), 50.0, 20.0)
-HEATS, WEIGHTS = (0.7, 1.9), (0.3, 0.7)
+WEIGHTS = (0.3, 0.7)
 SITE = Column("site", "category", ("1", "2", "arm", "leg"))
 TABLE = pd.DataFrame(
     {
@@ -49,8 +49,8 @@ def members(tiny_backbone: str, tiny_classifiers: list[Any]) -> list[Member]:
     rng = np.random.default_rng(0)
     network.head.set_weights([rng.normal(0, 1, w.shape) for w in network.head.weights])
     networks = (tiny_classifiers[0].model, network.model)
-    given = zip(networks, HEATS, WEIGHTS, strict=True)
-    return [Member(each, 32, None, "none", heat, weight) for each, heat, weight in given]
+    given = zip(networks, WEIGHTS, strict=True)
+    return [Member(each, 32, None, "none", weight) for each, weight in given]
 
 
 @pytest.fixture(scope="module")
@@ -74,13 +74,13 @@ def texts(table: pd.DataFrame) -> dict[str, tf.Tensor]:
 
 
 def said(members: list[Member], canvases: np.ndarray, table: pd.DataFrame | None) -> np.ndarray:
-    """What networks and temperatures give in this process, metadata encoded by pandas."""
+    """What the networks give in this process, metadata encoded by pandas."""
     logits = []
     for member in members:
         known = table is not None and member.columns
         codes = tf.constant(coded(table, member.columns)) if known else None
         logits.append(member.outputs()(tf.constant(canvases), codes)[1].numpy())
-    return answer(logits, HEATS, WEIGHTS)
+    return answer(logits, WEIGHTS)
 
 
 def test_texts_mean_in_the_graph_what_they_mean_in_a_table() -> None:

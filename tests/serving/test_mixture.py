@@ -1,4 +1,4 @@
-"""Temperatures and weights, against SciPy and against what they must not change."""
+"""Weights and a temperature, against SciPy and against what they must not change."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
+from ajl_tf.assessment.temperature import fit_temperature
 from ajl_tf.serving.blend import cross_fitted, fit_blend
-from ajl_tf.serving.mixture import answer, fit_member_temperature, fit_weights
+from ajl_tf.serving.mixture import answer, fit_served_temperature, fit_weights, mean_logits
 
 
 def drawn(seed: int, runs: int, n: int = 200, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -23,56 +24,64 @@ def drawn(seed: int, runs: int, n: int = 200, classes: int = 4) -> tuple[np.ndar
 
 @given(seed=st.integers(0, 10_000), runs=st.integers(2, 4))
 @settings(max_examples=15)
-def test_weights_have_the_lowest_log_loss_as_scipy_finds_it(seed: int, runs: int) -> None:
+def test_weights_have_the_lowest_log_loss_as_another_search_finds_it(seed: int, runs: int) -> None:
     logits, labels = drawn(seed, runs)
-    probabilities = softmax(logits, axis=2)
-    own = probabilities[:, np.arange(len(labels)), labels]
-    weights = fit_weights(probabilities, labels)
+    rows = np.arange(len(labels))
+
+    def loss(coefficients: np.ndarray) -> float:
+        mixed = np.einsum("r,rnc->nc", coefficients, logits)
+        return float(-log_softmax(mixed, axis=1)[rows, labels].mean())
+
+    weights = fit_weights(logits, labels)
     assert weights.sum() == pytest.approx(1)
     assert weights.min() >= 0
-    found = minimize(
-        lambda w: -np.log(w @ own + 1e-30).mean(),
-        np.full(runs, 1 / runs),
-        bounds=[(0, 1)] * runs,
-        constraints={"type": "eq", "fun": lambda w: w.sum() - 1},
-        method="SLSQP",
-    )
-    assert -np.log(weights @ own).mean() <= found.fun + 1e-4
+    heat = fit_temperature(mean_logits(list(logits), weights.tolist()), labels)
+    found = minimize(loss, np.full(runs, 0.5), bounds=[(0, 100)] * runs, method="Nelder-Mead")
+    assert loss(weights / heat) <= found.fun + 1e-4
 
 
 def test_a_run_that_knows_nothing_has_no_weight() -> None:
     logits, labels = drawn(1, 2)
     logits[1] = -20 * np.eye(4)[labels]
-    assert fit_weights(softmax(logits, axis=2), labels).tolist() == [1, 0]
+    assert fit_weights(logits, labels).tolist() == [1, 0]
 
 
-@given(seed=st.integers(0, 10_000), heat=st.floats(0.05, 20), last=st.floats(0.05, 20))
+def test_runs_that_all_know_nothing_weigh_alike() -> None:
+    logits, labels = drawn(1, 2)
+    assert fit_weights(-logits - 20 * np.eye(4)[labels], labels).tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-3, 80.0])
+def test_runs_that_are_always_right_have_weights(scale: float) -> None:
+    logits, labels = drawn(1, 2)
+    weights = fit_weights(scale * (logits + 50 * np.eye(4)[labels]), labels)
+    assert weights.sum() == pytest.approx(1)
+    assert weights.min() >= 0
+
+
+@given(seed=st.integers(0, 10_000), heat=st.floats(0.05, 20))
 @settings(max_examples=25)
-def test_no_temperature_changes_what_one_network_predicts(
-    seed: int, heat: float, last: float
-) -> None:
-    logits, _ = drawn(seed, 1)
-    got = answer(logits, [heat], [0.3], last)
-    assert got.argmax(axis=1).tolist() == logits[0].argmax(axis=1).tolist()
+def test_no_temperature_changes_what_is_predicted(seed: int, heat: float) -> None:
+    logits, _ = drawn(seed, 2)
+    got = answer(list(logits), [0.3, 0.1], heat)
+    assert got.argmax(axis=1).tolist() == (3 * logits[0] + logits[1]).argmax(axis=1).tolist()
     np.testing.assert_allclose(got.sum(axis=1), 1)
 
 
-def test_the_answer_of_several_is_the_sum_written_out() -> None:
+def test_the_answer_of_several_is_the_pool_of_their_probabilities_written_out() -> None:
     logits, _ = drawn(2, 3)
-    mixed = sum(
-        w * softmax(z / t, axis=1)
-        for w, z, t in zip((0.5, 0.1, 0.4), logits, (1, 2, 3), strict=True)
-    )
-    got = answer(logits, [1, 2, 3], [5, 1, 4], 0.5)
-    np.testing.assert_allclose(got, mixed**2 / (mixed**2).sum(axis=1, keepdims=True))
+    each = softmax(logits, axis=2)
+    pool = each[0] ** 0.5 * each[1] ** 0.1 * each[2] ** 0.4
+    got = answer(list(logits), [5, 1, 4], 0.5)
+    np.testing.assert_allclose(got, pool**2 / (pool**2).sum(axis=1, keepdims=True))
 
 
 def test_what_cannot_be_fitted_is_left_as_it_is_and_said() -> None:
     logits, labels = drawn(3, 1)
-    few = fit_member_temperature(logits[0][:49], labels[:49], "these")
+    few = fit_served_temperature(logits[0][:49], labels[:49], "these")
     assert (few.temperature, few.n) == (1.0, 0)
     assert few.rows == "not fitted: 49 rows are fewer than 50"
-    right = fit_member_temperature(9.0 * np.eye(4)[labels], labels, ["these"] * len(logits))
+    right = fit_served_temperature(9.0 * np.eye(4)[labels], labels, ["these"] * len(logits))
     assert (right.temperature, right.n) == (1.0, 0)
     assert right.rows == "not fitted: all 200 answers are right"
 

@@ -26,18 +26,18 @@ from ajl_tf.serving.unlike import know
 
 CLASS_NAMES = ["tinea", "acne, mild", 'the "other"']
 CANVAS, ATOL = 40, 1e-5
-HEATS, WEIGHTS, LAST = (0.7, 1.9), (0.3, 0.7), 1.4
+WEIGHTS, HEAT = (0.3, 0.7), 4.0
 SHARES = (0.25, 0.75)  # of how unlike a photo is
 Answers = dict[str, np.ndarray]
 
 
 @pytest.fixture(scope="module")
 def members(tiny_classifiers: list[Any]) -> list[Member]:
-    """Two networks that share nothing: input, canvas, views, temperature, weight."""
+    """Two networks that share nothing: input, canvas, views, weight."""
     first, second = (classifier.model for classifier in tiny_classifiers)
     return [
-        Member(first, 32, None, "none", HEATS[0], WEIGHTS[0]),
-        Member(second, 40, 36, "flips", HEATS[1], WEIGHTS[1]),
+        Member(first, 32, None, "none", WEIGHTS[0]),
+        Member(second, 40, 36, "flips", WEIGHTS[1]),
     ]
 
 
@@ -62,7 +62,7 @@ def unlike(members: list[Member], drawn_set: Path) -> Unlike:
 
 @pytest.fixture(scope="module")
 def folder(members: list[Member], unlike: Unlike, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    server = Server(members, CLASS_NAMES, CANVAS, "cover", temperature=LAST, unlike=unlike)
+    server = Server(members, CLASS_NAMES, CANVAS, "cover", temperature=HEAT, unlike=unlike)
     return save(server, tmp_path_factory.mktemp("same") / "tiny", {})
 
 
@@ -104,7 +104,7 @@ def test_it_says_what_is_said_in_this_process(
 ) -> None:
     canvases = tf.stack([model.preprocess(tf.constant(data)) for data in files])
     features, logits = zip(*(member.outputs()(canvases) for member in members), strict=True)
-    told = answer([each.numpy() for each in logits], HEATS, WEIGHTS, LAST)
+    told = answer([each.numpy() for each in logits], WEIGHTS, HEAT)
     np.testing.assert_allclose(expected["probabilities"], told, atol=ATOL)
     assert told.std(axis=0).min() > 0.01
     scores = [
