@@ -1,6 +1,6 @@
 """Training speed beside a tuned PyTorch script: same network, photo size, batch and processors.
 
-    pip install "torch == 2.13.0" "torchvision == 0.28.0" efficientnet-lite-pytorch
+    pip install "torch == 2.13.0" "transformers >= 5.23, < 6" efficientnet-lite-pytorch
     python benchmarks/against_torch.py
 
 PyTorch gets the better part: batches that lie in memory as floats, nothing augmented, no metric, no
@@ -128,9 +128,24 @@ def _torch_network(name: str) -> Any:
         from efficientnet_lite_pytorch import EfficientNet
 
         return EfficientNet.from_name("efficientnet-lite0", num_classes=CLASSES)
-    import torchvision
+    import torch
+    import transformers
 
-    return getattr(torchvision.models, name)(weights=None, num_classes=CLASSES)
+    class Logits(torch.nn.Module):
+        def __init__(self, network: Any):
+            super().__init__()
+            self.network = network
+
+        def forward(self, images: Any) -> Any:
+            return self.network(images).logits
+
+    if name == "mobilenet_v2":
+        # TensorFlow's way to pad would be a step of its own; other libraries of PyTorch have none.
+        config = transformers.MobileNetV2Config(num_labels=CLASSES, tf_padding=False)
+        return Logits(transformers.MobileNetV2ForImageClassification(config))
+    # Keras' ResNet50 is the first version, whose strides are in the first convolution of a block.
+    config = transformers.ResNetConfig(num_labels=CLASSES, downsample_in_bottleneck=True)
+    return Logits(transformers.ResNetForImageClassification(config))
 
 
 if __name__ == "__main__":
