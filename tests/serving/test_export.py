@@ -287,6 +287,12 @@ def predicted_by(scores: Path, photos: Any) -> list[str]:
     return labels
 
 
+def answered(run: Path, logits: list[np.ndarray]) -> np.ndarray:
+    """The labels of logits (N, C) of two networks, of each photo by the one that held it out."""
+    fold = pd.read_csv(run / "manifest.csv")["fold"].to_numpy()
+    return np.asarray(NAMES)[np.where(fold[:, None] == 0, *logits).argmax(axis=1)]
+
+
 def views_by_hand(network: Any, canvases: np.ndarray, logits_of: Any) -> np.ndarray:
     """The mean of the logits over every flip and quarter turn, by NumPy."""
     turned = [np.rot90(canvases, turns, axes=(1, 2)) for turns in range(4)]
@@ -313,8 +319,7 @@ def test_other_views_than_the_runs_are_scored_anew(
     facts = facts_of(version)
     assert (facts["views"], facts["run"]) == ("flips", scores.name)
     each = [views_by_hand(network, photos.canvases, logits_of_canvases) for network in networks[:2]]
-    fold = pd.read_csv(run / "manifest.csv")["fold"].to_numpy()
-    expected = np.asarray(NAMES)[np.where(fold[:, None] == 0, each[0], each[1]).argmax(axis=1)]
+    expected = answered(run, each)
     said = pd.read_csv(scores / "predictions.csv").set_index("image_id")["predicted"]
     plain = pd.read_csv(run / "predictions.csv").set_index("image_id")["predicted"]
     ids = photos.table["image_id"].astype(said.index.dtype)
@@ -353,12 +358,8 @@ def test_adjusted_logits_are_served_and_scored_anew_without_a_photo(
     share = photos.table["label"].value_counts(normalize=True)[NAMES].to_numpy()
     plain = [logits_of_canvases(network, photos.canvases) for network in networks[:2]]
     each = [logits - 1.5 * np.log(share) for logits in plain]
-    fold = pd.read_csv(run / "manifest.csv")["fold"].to_numpy()
-    expected, unadjusted = (
-        np.asarray(NAMES)[np.where(fold[:, None] == 0, *both).argmax(axis=1)]
-        for both in (each, plain)
-    )
-    assert (expected != unadjusted).any()  # or this test would say nothing
+    expected = answered(run, each)
+    assert (expected != answered(run, plain)).any()  # or this test would say nothing
     assert predicted_by(scores, photos) == expected.tolist()
     heat = facts["temperature"]["temperature"]
     got = served(version, photos.canvases)["probabilities"]
@@ -382,8 +383,7 @@ def test_adjusted_logits_go_with_what_is_learnt_from_photos_and_with_the_experim
     assert "2 times the log" in (version / "model_card.md").read_text(encoding="utf-8")
     share = photos.table["label"].value_counts(normalize=True)[NAMES].to_numpy()
     each = [logits_of_canvases(n, photos.canvases) - 1.5 * np.log(share) for n in networks[:2]]
-    fold = pd.read_csv(run / "manifest.csv")["fold"].to_numpy()
-    expected = np.asarray(NAMES)[np.where(fold[:, None] == 0, *each).argmax(axis=1)]
+    expected = answered(run, each)
     (scores,) = runs.iterdir()
     assert predicted_by(scores, photos) == expected.tolist()
 
@@ -404,12 +404,8 @@ def test_a_refit_is_scored_by_its_folds_with_the_views_that_are_asked_for(
     assert facts_of(version)["members"] == ["refit"]
     each = [views_by_hand(network, photos.canvases, logits_of_canvases) for network in networks[:2]]
     plain = [logits_of_canvases(network, photos.canvases) for network in networks[:2]]
-    fold = pd.read_csv(run / "manifest.csv")["fold"].to_numpy()
-    expected, single = (
-        np.asarray(NAMES)[np.where(fold[:, None] == 0, *both).argmax(axis=1)]
-        for both in (each, plain)
-    )
-    assert (expected != single).any()  # or this test would say nothing
+    expected = answered(run, each)
+    assert (expected != answered(run, plain)).any()  # or this test would say nothing
     (scores,) = runs.iterdir()
     assert predicted_by(scores, photos) == expected.tolist()
 
