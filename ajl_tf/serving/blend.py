@@ -1,4 +1,8 @@
-"""How the answers of several runs become one: weights, then a temperature.
+"""How the answers of several networks become one: weights, then a temperature.
+
+Networks are averaged by their logits, the logarithmic pool of their probabilities (Genest and Zidek
+1986, https://doi.org/10.1214/ss/1177013825), as a network's views of a photo are: what is taken off
+each one's logits, as logit adjustment does, is then taken off the average.
 
 A run's folds are networks of one recipe on different photos: they weigh alike. Weights of runs and
 the temperature are fitted on photos that each network held out, so that the answer of one network a
@@ -14,16 +18,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.optimize import minimize
 
 from ajl_tf.assessment.metrics import Bools, Floats, Ints
-from ajl_tf.serving.mixture import (
-    FEWEST,
-    Fitted,
-    answer,
-    fit_served_temperature,
-    fit_weights,
-    mean_logits,
-)
+from ajl_tf.assessment.temperature import COLDEST, apply_temperature, fit_temperature
+
+FEWEST = 50  # rows; fewer fit no number worth serving
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A temperature, and what it was fitted on.
+
+    Attributes:
+        temperature: 1 changes nothing, above it answers become less sure.
+        n: Rows it was fitted on; 0 where it was not fitted.
+        rows: Which rows those are, or why there is no temperature.
+    """
+
+    temperature: float
+    n: int
+    rows: str
 
 
 @dataclass(frozen=True)
@@ -82,3 +97,81 @@ def _turns(fits: Bools, parts: Ints) -> Iterator[tuple[Bools, Bools]]:
         use = fits & (parts == part)
         if use.any():
             yield fits & (parts != part), use
+
+
+def answer(logits: Sequence[Floats], weights: Sequence[float], temperature: float = 1.0) -> Floats:
+    """Probabilities of several networks as one: of the weighted mean of their logits.
+
+    The in-process counterpart of the graph that `savedmodel.Server` saves, whose `probabilities`
+    equal it within 1e-5.
+
+    Args:
+        logits: Of each network (N, C).
+        weights: Of each network, 0 and more, not all 0.
+        temperature: Of the mean.
+
+    Returns:
+        (N, C), rows sum to one.
+    """
+    return apply_temperature(mean_logits(logits, weights), temperature)
+
+
+def mean_logits(logits: Sequence[Floats], weights: Sequence[float]) -> Floats:
+    """(N, C): the mean of (N, C) of each network, by weights of 0 and more, not all 0."""
+    shares = np.asarray(weights, np.float64) / np.sum(weights)
+    mean: Floats = np.tensordot(shares, np.asarray(logits), 1)
+    return mean
+
+
+def fit_served_temperature(logits: Floats, label_idx: Ints, rows: str) -> Fitted:
+    """The temperature that a SavedModel may use, with what it was fitted on.
+
+    Args:
+        logits: (N, C) on rows that no network which answers them trained on.
+        label_idx: (N,).
+        rows: Which rows those are, in words.
+
+    Returns:
+        Temperature 1 with fewer than `FEWEST` rows, or where all answers are right: then the loss
+        falls for ever as the answers become surer, and says nothing on how sure they may be.
+    """
+    if len(logits) < FEWEST:
+        return Fitted(1.0, 0, f"not fitted: {len(logits)} rows are fewer than {FEWEST}")
+    temperature = fit_temperature(logits, label_idx)
+    if temperature <= COLDEST:
+        return Fitted(1.0, 0, f"not fitted: all {len(logits)} answers are right")
+    return Fitted(temperature, len(logits), rows)
+
+
+def fit_weights(logits: Floats, label_idx: Ints) -> Floats:
+    """Weights of models that, with the best temperature, give their mean the lowest log loss.
+
+    A weight divided by the temperature is a coefficient, and the loss is convex in these: they are
+    searched for between 0 and the coefficient of the coldest temperature.
+
+    Args:
+        logits: (R, N, C), of R models on rows that none of them trained on.
+        label_idx: (N,).
+
+    Returns:
+        (R,), sum to one; those below 0.001 are 0. All alike where no model knows anything.
+    """
+    rows = np.arange(len(label_idx))
+
+    def loss(coefficients: Floats) -> tuple[float, Floats]:
+        mixed = np.tensordot(coefficients, logits, 1)
+        probabilities = apply_temperature(mixed, 1.0)
+        highest = mixed.max(axis=1)
+        total = np.log(np.exp(mixed - highest[:, None]).sum(axis=1)) + highest
+        off = np.einsum("nc,rnc->rn", probabilities, logits) - logits[:, rows, label_idx]
+        return float((total - mixed[rows, label_idx]).mean()), off.mean(axis=1)
+
+    count = len(logits)
+    alike: Floats = np.full(count, 1 / count)
+    bounds = [(0.0, 1 / COLDEST)] * count
+    found = minimize(loss, alike, jac=True, bounds=bounds, method="L-BFGS-B")
+    if not found.x.any():
+        return alike
+    weights: Floats = np.where(found.x < 1e-3 * found.x.sum(), 0.0, found.x)
+    weights /= weights.sum()
+    return weights

@@ -14,9 +14,8 @@ from ajl_tf.config import Experiment
 from ajl_tf.dataset.views import Views
 from ajl_tf.models.backbones import BACKBONES
 from ajl_tf.serving.alarms import Alarms, Unlike
-from ajl_tf.serving.blend import Blend
+from ajl_tf.serving.blend import Blend, Fitted
 from ajl_tf.serving.card_metadata import metadata_section
-from ajl_tf.serving.mixture import Fitted
 from ajl_tf.serving.sources import Options, Source
 
 

@@ -41,7 +41,7 @@ class Server(tf.Module):
             class_names: In the order of the logits.
             canvas: Side of the canvas that the members share, in pixels.
             mode: How a photo is fitted to it.
-            temperature: What the average is divided by, see `mixture.answer`.
+            temperature: What the average is divided by, see `blend.answer`.
             unlike: What each member knows; None: the answers have no `unlike`.
         """
         super().__init__(name="ajl_tf")

@@ -22,7 +22,7 @@ from sklearn.utils.extmath import randomized_svd
 
 from ajl_tf.assessment.groups import BANDS, band_index, tone_index
 from ajl_tf.assessment.metrics import Floats, Ints
-from ajl_tf.serving.mixture import FEWEST
+from ajl_tf.serving.blend import FEWEST
 
 AXES = 32
 FALSE_ALARMS = 0.05

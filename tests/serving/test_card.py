@@ -15,10 +15,9 @@ from ajl_tf.config_file import parse_experiment
 from ajl_tf.models.backbones import BACKBONES
 from ajl_tf.models.record import IMAGENET_21K_THEN_1K
 from ajl_tf.serving.alarms import Alarms, Unlike
-from ajl_tf.serving.blend import Blend
+from ajl_tf.serving.blend import Blend, Fitted
 from ajl_tf.serving.card import model_card
 from ajl_tf.serving.held_out import HeldOut
-from ajl_tf.serving.mixture import Fitted
 from ajl_tf.serving.sources import Options, Source
 from ajl_tf.serving.unlike import Known
 

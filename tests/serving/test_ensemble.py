@@ -19,9 +19,8 @@ from ajl_tf.assessment.held_out import parts_of
 from ajl_tf.assessment.predictions import read_predictions
 from ajl_tf.assessment.scored import scored
 from ajl_tf.errors import run_verb
-from ajl_tf.serving.blend import fit_blend
+from ajl_tf.serving.blend import answer, fit_blend
 from ajl_tf.serving.ensemble import FIFTHS_SEED
-from ajl_tf.serving.mixture import answer
 from ajl_tf.serving.savedmodel import load
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone", "blank_figures")

@@ -19,8 +19,8 @@ from sklearn.metrics import f1_score
 from ajl_tf import export
 from ajl_tf.errors import run_verb
 from ajl_tf.runs import REPORT, RESULT, read_json, write_json
+from ajl_tf.serving.blend import answer
 from ajl_tf.serving.export import after_training
-from ajl_tf.serving.mixture import answer
 from ajl_tf.serving.savedmodel import load
 from ajl_tf.serving.sources import Options
 

@@ -17,7 +17,7 @@ from ajl_tf import export
 from ajl_tf.dataset.metadata import Column
 from ajl_tf.models.classifier import build_classifier
 from ajl_tf.models.metadata import photo_only
-from ajl_tf.serving.mixture import answer
+from ajl_tf.serving.blend import answer
 from ajl_tf.serving.savedmodel import load
 from ajl_tf.serving.sources import Options, open_source, with_networks
 

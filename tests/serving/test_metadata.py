@@ -19,7 +19,7 @@ from ajl_tf.errors import run_verb
 from ajl_tf.models.classifier import build_classifier
 from ajl_tf.models.metadata import photo_only
 from ajl_tf.serving.batch import predict_photos
-from ajl_tf.serving.mixture import answer
+from ajl_tf.serving.blend import answer
 from ajl_tf.serving.recorded import columns_taken
 from ajl_tf.serving.savedmodel import Member, class_names, load, save
 from ajl_tf.serving.spread import predict_spread

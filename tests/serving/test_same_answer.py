@@ -20,7 +20,7 @@ from ajl_tf import predict
 from ajl_tf.dataset.canvases import load_canvases
 from ajl_tf.errors import run_verb
 from ajl_tf.serving.alarms import Unlike
-from ajl_tf.serving.mixture import answer
+from ajl_tf.serving.blend import answer
 from ajl_tf.serving.savedmodel import Member, Server, load, save
 from ajl_tf.serving.unlike import know
 

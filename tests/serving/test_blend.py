@@ -10,8 +10,14 @@ from scipy.optimize import minimize
 from scipy.special import log_softmax, softmax
 
 from ajl_tf.assessment.temperature import fit_temperature
-from ajl_tf.serving.blend import cross_fitted, fit_blend
-from ajl_tf.serving.mixture import answer, fit_served_temperature, fit_weights, mean_logits
+from ajl_tf.serving.blend import (
+    answer,
+    cross_fitted,
+    fit_blend,
+    fit_served_temperature,
+    fit_weights,
+    mean_logits,
+)
 
 
 def drawn(seed: int, runs: int, n: int = 200, classes: int = 4) -> tuple[np.ndarray, np.ndarray]:
