@@ -10,12 +10,13 @@ from typing import TextIO, TypeVar
 Item = TypeVar("Item")
 _WIDTH = 24
 _EVERY = 0.2  # seconds between two drawings on a terminal
+_EVERY_LOGGED = 60.0  # seconds between two lines of a log file
 
 
 class ProgressLine:
     """Draws `label ━━━━     40%  812 photos/s  0:03 left  extra` in place.
 
-    On a terminal the line is redrawn; in a log file only its last state is written.
+    On a terminal the line is redrawn; a log file gets a line a minute, and the last state.
     """
 
     def __init__(self, total: int, label: str, unit: str = "photos", out: TextIO | None = None):
@@ -28,20 +29,22 @@ class ProgressLine:
     @property
     def due(self) -> bool:
         """Whether `update` would draw now."""
-        return self.live and time.monotonic() - self.drawn >= _EVERY
+        every = _EVERY if self.live else _EVERY_LOGGED
+        return time.monotonic() - self.drawn >= every
 
     def update(self, done: int, extra: str = "") -> None:
-        """Redraws the line, at most a few times a second."""
+        """Redraws the line, at most a few times a second; in a log file, once a minute."""
         if self.due:
-            self.drawn = now = time.monotonic()
-            self.out.write("\r" + self._text(done, now, extra) + "\x1b[K")
-            self.out.flush()
+            self.drawn = time.monotonic()
+            self._write(done, extra, "\x1b[K")
 
     def close(self, done: int, extra: str = "") -> None:
         """Draws the last state and ends the line."""
-        start = "\r" if self.live else ""
-        end = "\x1b[K\n" if self.live else "\n"
-        self.out.write(start + self._text(done, time.monotonic(), extra) + end)
+        self._write(done, extra, "\x1b[K\n")
+
+    def _write(self, done: int, extra: str, end: str) -> None:
+        text = self._text(done, time.monotonic(), extra)
+        self.out.write(f"\r{text}{end}" if self.live else f"{text}\n")
         self.out.flush()
 
     def _text(self, done: int, now: float, extra: str) -> str:
@@ -51,7 +54,8 @@ class ProgressLine:
         left = (self.total - done) / rate if rate else 0.0
         bar = "━" * round(_WIDTH * share)
         clock = f"{_clock(left)} left" if done < self.total else f"in {_clock(seconds)}"
-        text = f"{self.label} {bar:<{_WIDTH}} {share:4.0%}  {rate:,.0f} {self.unit}/s  {clock}"
+        speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
+        text = f"{self.label} {bar:<{_WIDTH}} {share:4.0%}  {speed} {self.unit}/s  {clock}"
         return f"{text}  {extra}" if extra else text
 
 
