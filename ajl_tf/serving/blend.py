@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize
+from scipy.special import log_softmax
 
 from ajl_tf.assessment.metrics import Bools, Floats, Ints
 from ajl_tf.assessment.temperature import COLDEST, apply_temperature, fit_temperature
@@ -159,12 +160,9 @@ def fit_weights(logits: Floats, label_idx: Ints) -> Floats:
     rows = np.arange(len(label_idx))
 
     def loss(coefficients: Floats) -> tuple[float, Floats]:
-        mixed = np.tensordot(coefficients, logits, 1)
-        probabilities = apply_temperature(mixed, 1.0)
-        highest = mixed.max(axis=1)
-        total = np.log(np.exp(mixed - highest[:, None]).sum(axis=1)) + highest
-        off = np.einsum("nc,rnc->rn", probabilities, logits) - logits[:, rows, label_idx]
-        return float((total - mixed[rows, label_idx]).mean()), off.mean(axis=1)
+        logs = log_softmax(np.tensordot(coefficients, logits, 1), axis=1)
+        off = np.einsum("nc,rnc->rn", np.exp(logs), logits) - logits[:, rows, label_idx]
+        return float(-logs[rows, label_idx].mean()), off.mean(axis=1)
 
     count = len(logits)
     alike: Floats = np.full(count, 1 / count)
