@@ -34,7 +34,8 @@ class ProgressLine:
 
     def update(self, done: int, extra: str = "") -> None:
         """Redraws the line, at most a few times a second; in a log file, once a minute."""
-        if self.due:
+        # `close` cannot write over the last line of a log file.
+        if self.due and (self.live or done < self.total):
             self.drawn = time.monotonic()
             self._write(done, extra, "\x1b[K")
 
@@ -54,7 +55,7 @@ class ProgressLine:
         left = (self.total - done) / rate if rate else 0.0
         bar = "━" * round(_WIDTH * share)
         clock = f"{_clock(left)} left" if done < self.total else f"in {_clock(seconds)}"
-        speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
+        speed = f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"
         text = f"{self.label} {bar:<{_WIDTH}} {share:4.0%}  {speed} {self.unit}/s  {clock}"
         return f"{text}  {extra}" if extra else text
 

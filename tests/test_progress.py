@@ -43,6 +43,15 @@ def test_a_log_file_gets_a_line_a_minute_and_the_last(clock: list[float]) -> Non
     assert last.endswith("100%  0.5 photos/s  in 3:20")
 
 
+def test_a_last_photo_that_falls_on_the_minute_is_told_once(clock: list[float]) -> None:
+    out = io.StringIO()
+    run(ProgressLine(3, "explaining", out=out), clock, 3, 80.0)
+    *_, before, last = out.getvalue().splitlines()
+    assert out.getvalue().count("\n") == 3
+    assert " 67%  0.013 photos/s  1:20 left" in before
+    assert last.endswith("100%  0.013 photos/s  in 4:00")
+
+
 def test_what_is_over_at_once_is_one_line_of_a_log_file(clock: list[float]) -> None:
     out = io.StringIO()
     run(ProgressLine(1000, "decoding photos", out=out), clock, 1000, 0.02)

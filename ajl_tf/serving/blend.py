@@ -49,10 +49,12 @@ class Blend:
     Attributes:
         weights: Of each run's logits, sum to one.
         temperature: Of their weighted mean.
+        n: Rows that the weights were fitted on; 0 where they are alike, unfitted.
     """
 
     weights: tuple[float, ...]
     temperature: Fitted
+    n: int = 0
 
     def answer(self, logits: Sequence[Floats]) -> Floats:
         """Probabilities (N, C) of logits (N, C) of each run."""
@@ -67,12 +69,12 @@ def fit_blend(logits: Sequence[Floats], labels: Ints, words: Sequence[str] = ())
         labels: (N,).
         words: Of each run which rows those are.
     """
-    weights = np.full(len(logits), 1 / len(logits))
+    weights, n = np.full(len(logits), 1 / len(logits)), 0
     if len(logits) > 1 and len(labels) >= FEWEST:
-        weights = fit_weights(np.stack(logits), labels)
+        weights, n = fit_weights(np.stack(logits), labels), len(labels)
     told = "; ".join(dict.fromkeys(words))
     mean = mean_logits(logits, weights.tolist())
-    return Blend(tuple(weights.tolist()), fit_served_temperature(mean, labels, told))
+    return Blend(tuple(weights.tolist()), fit_served_temperature(mean, labels, told), n)
 
 
 def cross_fitted(logits: Sequence[Floats], labels: Ints, fits: Bools, parts: Ints) -> Floats:

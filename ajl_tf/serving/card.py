@@ -39,7 +39,6 @@ def model_card(
         report: From `assessment.report.make_report`.
         options: What the export was asked for.
     """
-    networks = sum(len(source.parts) for source in sources)
     scored_anew = run != sources[0].folder.name
     return f"""# {name}
 
@@ -61,7 +60,7 @@ def model_card(
 
 {metadata_section(sources)}## How sure it says it is
 
-{_sure(blend, networks, scored_anew)}
+{_sure(sources, blend, scored_anew)}
 
 ## Photos unlike anything known
 
@@ -69,7 +68,7 @@ def model_card(
 
 ## Scores
 
-{_scored(len(sources), networks)}
+{_scored(sources)}
 
 {card_section(report)}"""
 
@@ -97,7 +96,9 @@ def _run(source: Source, weight: float | None, options: Options) -> str:
     )
     experiment, count = source.experiment, len(source.parts)
     networks = "one network" if count == 1 else f"the average of {count} networks"
-    share = "" if weight is None else f", weight {weight:.3f}"
+    if source.is_refit:
+        networks = "one network, trained on all photos of the run (refit)"
+    share = "" if weight is None else f", weight {weight:.3f}" if weight else ", weight 0: left out"
     return (
         f"- {networks}{share}, backbone `{experiment.model.backbone}`, input "
         f"{experiment.input_size} pixels{_VIEWS[views]}{adjusted if strength else ''}\n"
@@ -115,18 +116,24 @@ def _origin(experiment: Experiment) -> str:
     return "a local file; mind its licence"
 
 
-def _sure(blend: Blend, networks: int, scored_anew: bool) -> str:
-    lines = [f"The logits are divided by a temperature: {_heat(blend.temperature)}."]
-    if len(blend.weights) > 1:
-        lines.append("They are the mean of the runs' logits, by weights fitted on the same rows.")
-    if networks > len(blend.weights):
+def _sure(sources: Sequence[Source], blend: Blend, scored_anew: bool) -> str:
+    lines = []
+    if len(sources) > 1:
+        how = f"by weights fitted on n = {blend.n:,} rows" if blend.n else "by equal weights"
+        lines.append(f"The runs' logits are averaged, {how}.")
+    lines.append(f"The logits are divided by a temperature: {_heat(blend.temperature)}.")
+    if any(len(source.parts) > 1 for source in sources):
         lines.append(
             "The average of a run's networks is somewhat less sure than it may be: no photo is "
             "left to fit that on, for all but one of the networks trained on each."
         )
-    lines.append("The scores below are of probabilities before the temperature.")
-    if scored_anew:
-        lines[-1] = "The scores below are of probabilities after a temperature from other rows."
+    if any(source.is_refit for source in sources):
+        lines.append(
+            "A refit takes what was fitted for the networks of its run's folds: it was trained on "
+            "all of these photos, so that none is left to fit it on."
+        )
+    what = "after a temperature from other rows" if scored_anew else "before the temperature"
+    lines.append(f"The scores below are of probabilities {what}.")
     return "\n".join(lines)
 
 
@@ -163,19 +170,24 @@ def _alarm_row(alarms: Alarms) -> str:
     return f"| {alarms.group} | {alarms.n:,} | {share} |"
 
 
-def _scored(runs: int, networks: int) -> str:
-    if networks == 1:
-        return "Of this network, on photos it was not trained on."
-    if runs == 1:
-        return (
-            "The scores are of the single networks on photos they were not trained on; the average "
-            "of them was trained on all of these photos and cannot be scored on them."
+def _scored(sources: Sequence[Source]) -> str:
+    """Whose the scores are: what is served has seen the photos, unless it is of one holdout."""
+    (first, *others) = sources
+    seen = any(len(source.parts) > 1 or source.is_refit for source in sources)
+    if others:
+        text = (
+            "The scores are of the runs together, each by its network that was not trained on the "
+            "photo, with weights and a temperature fitted on other parts of the photos than they "
+            "are scored on. What is served is fitted on all parts"
         )
+        known = ", and was trained on all of these photos: it cannot be scored on them"
+        return f"{text}{known if seen else ''}."
+    if not seen:
+        return "Of this network, on photos it was not trained on."
+    served = "network that is served" if first.is_refit else "average of them"
     return (
-        "The scores are of the runs together, each by its network that was not trained on the "
-        "photo, with weights and a temperature fitted on other parts of the photos than they are "
-        "scored on. What is served is fitted on all parts, and averages all networks of a run: "
-        "that was trained on all of these photos and cannot be scored on them."
+        "The scores are of the networks of the single folds, on photos they were not trained on; "
+        f"the {served} was trained on all of these photos and cannot be scored on them."
     )
 
 

@@ -60,9 +60,11 @@ def test_runs_that_all_know_nothing_weigh_alike() -> None:
 @pytest.mark.parametrize("scale", [1.0, 1e-3, 80.0])
 def test_runs_that_are_always_right_have_weights(scale: float) -> None:
     logits, labels = drawn(1, 2)
-    weights = fit_weights(scale * (logits + 50 * np.eye(4)[labels]), labels)
+    sure = scale * (logits + 50 * np.eye(4)[labels])
+    weights = fit_weights(sure, labels)
     assert weights.sum() == pytest.approx(1)
     assert weights.min() >= 0
+    assert (mean_logits(list(sure), weights.tolist()).argmax(axis=1) == labels).all()
 
 
 @given(seed=st.integers(0, 10_000), heat=st.floats(0.05, 20))
@@ -87,9 +89,17 @@ def test_what_cannot_be_fitted_is_left_as_it_is_and_said() -> None:
     few = fit_served_temperature(logits[0][:49], labels[:49], "these")
     assert (few.temperature, few.n) == (1.0, 0)
     assert few.rows == "not fitted: 49 rows are fewer than 50"
-    right = fit_served_temperature(9.0 * np.eye(4)[labels], labels, ["these"] * len(logits))
+    right = fit_served_temperature(9.0 * np.eye(4)[labels], labels, "these")
     assert (right.temperature, right.n) == (1.0, 0)
     assert right.rows == "not fitted: all 200 answers are right"
+
+
+@pytest.mark.parametrize(("rows", "fitted"), [(49, 0), (50, 50)])
+def test_too_few_rows_leave_the_weights_alike(rows: int, fitted: int) -> None:
+    logits, labels = drawn(6, 2)
+    blend = fit_blend(list(logits[:, :rows]), labels[:rows])
+    assert blend.n == fitted
+    assert (blend.weights == (0.5, 0.5)) == (not fitted)
 
 
 def test_a_blend_lowers_the_log_loss_of_its_rows() -> None:

@@ -29,13 +29,14 @@ EXPERIMENT = {
 FITTED = Fitted(1.25, 400, "validation rows")
 
 
-def source(members: int, **model: Any) -> Source:
+def source(members: int, refit: bool = False, **model: Any) -> Source:
     experiment = parse_experiment(
         {**EXPERIMENT, "model": {**EXPERIMENT["model"], **model}}, "the test"
     )
     nothing = np.zeros(0, np.int64)
     held_out = HeldOut(pd.DataFrame(), ("a", "b"), nothing, np.zeros((0, 2)))
     parts = tuple(Path(f"fold_{number}") for number in range(members))
+    parts = (Path("refit"),) if refit else parts
     return Source(Path("runs/it-20250101"), experiment, parts, held_out)
 
 
@@ -47,6 +48,7 @@ def card(
     unlike: Unlike | None = None,
     run: str = "it-20250101",
     options: Options | None = None,
+    n: int = 400,
     **model: Any,
 ) -> str:
     rows = pd.DataFrame(
@@ -61,7 +63,7 @@ def card(
     report = make_report(make_predictions(rows, names, probabilities))
     sources = [source(members, **model), *others]
     weights = (0.75, 0.25)[: len(sources)] if others else (1.0,)
-    blend = Blend(weights, Fitted(1.25, 400, "validation rows"))
+    blend = Blend(weights, FITTED, n)
     return model_card("it", run, sources, blend, unlike, report, options or Options())
 
 
@@ -93,7 +95,29 @@ def test_an_average_does_not_pass_its_members_scores_off_as_its_own() -> None:
     text = card(["acne", "eczema"], members=5)
     assert "the average of 5 networks" in text
     assert "cannot be scored on them" in text
-    assert "cannot be scored on them" not in card(["acne", "eczema"])
+    alone = card(["acne", "eczema"])
+    assert "cannot be scored on them" not in alone
+    assert "Of this network, on photos it was not trained on." in alone
+
+
+def test_a_refit_does_not_pass_the_folds_scores_off_as_its_own() -> None:
+    text = card(["acne", "eczema"], refit=True)
+    assert "- one network, trained on all photos of the run (refit), backbone" in text
+    assert "The scores are of the networks of the single folds" in text
+    assert "the network that is served was trained on all of these photos" in text
+    assert "A refit takes what was fitted for the networks of its run's folds" in text
+    assert "Of this network" not in text
+    assert "refit" not in card(["acne", "eczema"], members=3)
+
+
+def test_runs_of_one_network_each_were_not_trained_on_what_they_are_scored_on() -> None:
+    text = card(["acne", "eczema"], others=(source(1),), n=0)
+    assert "What is served is fitted on all parts." in text
+    assert "cannot be scored" not in text
+    assert "The runs' logits are averaged, by equal weights." in text
+    for other in (source(2), source(1, refit=True)):
+        text = card(["acne", "eczema"], others=(other,))
+        assert "was trained on all of these photos: it cannot be scored on them" in text
 
 
 @pytest.mark.parametrize(
@@ -123,7 +147,7 @@ def test_several_runs_stand_with_their_weights() -> None:
     assert "- one network, weight 0.750, backbone `mobilenet_v2`" in text
     assert "- the average of 2 networks, weight 0.250, backbone `resnet50`" in text
     assert "divided by a temperature: 1.250 (n = 400, validation rows)" in text
-    assert "the mean of the runs' logits, by weights" in text
+    assert "The runs' logits are averaged, by weights fitted on n = 400 rows." in text
     assert "fitted on other parts of the photos than they are scored on" in text
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
@@ -154,6 +155,32 @@ def test_its_scores_are_of_rows_that_nothing_was_fitted_on(
     )
     assert table["fold"].to_dict() == dict(zip(first["image_id"], first["fold"], strict=True))
     assert report["rows"] == "out of fold, 2 folds"
+
+
+def test_a_run_that_contradicts_the_labels_is_left_out_of_the_savedmodel(
+    run_of: RunOf, networks: list[Any], photos: Any, tmp_path: Path
+) -> None:
+    wrong = keras.models.clone_model(networks[0])
+    *body, kernel, bias = networks[0].get_weights()
+    wrong.set_weights([*body, -kernel, -bias])
+    runs = [
+        run_of(tmp_path / "runs", networks[:2], photos),
+        run_of(tmp_path / "runs", [wrong, wrong], photos, name="wrong"),
+    ]
+    assert combine(tmp_path, runs, "--no-unlike", "--name", "both") == 0
+    assert combine(tmp_path, runs[:1], "--no-unlike") == 0
+    both, alone = tmp_path / "saved" / "both" / "1", tmp_path / "saved" / "it" / "1"
+    facts = json.loads((both / "ajl_tf.json").read_text(encoding="utf-8"))
+    assert [run["weight"] for run in facts["runs"]] == [1, 0]
+    assert ", weight 0: left out" in (both / "model_card.md").read_text(encoding="utf-8")
+    images = tf.constant(photos.canvases)
+    answers = [load(model).signatures["serving_default"](images=images) for model in (both, alone)]
+    np.testing.assert_array_equal(*[answer["probabilities"] for answer in answers])
+    sizes = [
+        sum(file.stat().st_size for file in model.glob("variables/variables.data-*"))
+        for model in (both, alone)
+    ]
+    assert sizes[0] == sizes[1]
 
 
 def test_a_photo_whose_twin_trained_one_of_the_runs_is_told(
