@@ -5,12 +5,15 @@
 
 JPEG files of a folder to a table of probabilities, on all cores:
 
-1. `predict_photos`, what `python -m ajl_tf.predict` runs after it has started;
-2. the SavedModel's network alone, on batches that lie in memory decoded;
-3. decoding alone, on all cores: with both to do they reach 1 / (1 / network + 1 / decoding) photos
-   a second at most, which is what `predict` is compared with;
-4. OpenVINO, asynchronous and tuned for throughput, with our decoding going on while it works;
-5. ONNX Runtime, likewise.
+1. `predict`: files to predictions.csv, all that the verb does once it has started;
+2. a bare loop over the same SavedModel: tf.data decodes (`preprocess`), batches and prefetches, and
+   nothing is written; what `predict` takes more than this is its own;
+3. the SavedModel's network alone, on batches that lie in memory decoded;
+4. decoding alone, on all cores: with both to do they reach 1 / (1 / network + 1 / decoding) photos
+   a second if each keeps all cores busy by itself;
+5. OpenVINO, asynchronous and tuned for throughput, with our decoding going on while it works;
+6. ONNX Runtime, likewise;
+7. `predict` in bfloat16, where the processor has it: left out by default.
 
 Each in a process of its own, in turn, several rounds; a figure is the median. The network is the
 one that is exported, folded as it is there, so that all answer alike; how far they are apart is
@@ -38,7 +41,8 @@ import numpy as np  # noqa: E402
 
 from ajl_tf.errors import run_verb  # noqa: E402
 
-WAYS = ("predict", "network alone", "decoding alone", "openvino", "onnxruntime")
+WAYS = ("predict", "bare loop", "network alone", "decoding alone", "openvino", "onnxruntime")
+BFLOAT16 = "predict in bfloat16"
 CLASSES = 21
 
 
@@ -54,7 +58,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--photo-size", type=int, nargs=2, default=(320, 400))
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--ways", nargs="+", default=WAYS, choices=WAYS)
+    parser.add_argument("--ways", nargs="+", default=WAYS, choices=(*WAYS, BFLOAT16))
     parser.add_argument("--way", help=argparse.SUPPRESS)  # what a child measures
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
@@ -80,6 +84,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         if answers[way].shape == first.shape:
             line += f", probabilities at most {np.abs(answers[way] - first).max():.1e} apart"
         print(line)
+    if {"predict", "bare loop"} <= medians.keys():
+        print(f"predict has {medians['predict'] / medians['bare loop']:.3f} of the bare loop's")
     if {"predict", "network alone", "decoding alone"} <= medians.keys():
         bound = 1 / (1 / medians["network alone"] + 1 / medians["decoding alone"])
         print(f"predict reaches {medians['predict'] / bound:.3f} of {bound:.1f} photos/s")
@@ -139,6 +145,10 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
     """Photos a second, the first batch left out, which traces; and when that was done."""
     from ajl_tf.serving.savedmodel import load
 
+    if options.way == BFLOAT16:
+        from ajl_tf.serving.precision import answer_in_bfloat16
+
+        answer_in_bfloat16()
     model = load(options.folder / "saved" / "1")
     paths = sorted((options.folder / "photos").iterdir())
     answers = WAY[options.way](model, paths, options)
@@ -151,10 +161,28 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
 
 
 def _ours(model: Any, paths: list[Path], options: argparse.Namespace) -> Iterator[np.ndarray]:
-    from ajl_tf.serving.batch import predict_photos
+    import pandas as pd
 
-    for answer in predict_photos(model, paths, options.batch_size):
-        yield answer.probabilities
+    from ajl_tf.assessment.predictions import make_predictions, prediction_lines
+    from ajl_tf.serving.batch import predict_photos
+    from ajl_tf.serving.savedmodel import class_names
+
+    names, rows = class_names(model), pd.DataFrame({"image_id": [path.stem for path in paths]})
+    with tempfile.TemporaryFile("w") as file:
+        for answer in predict_photos(model, paths, options.batch_size):
+            table = make_predictions(rows.iloc[answer.rows], names, answer.probabilities)
+            file.write(prediction_lines(table, header=not file.tell()))
+            yield answer.probabilities
+
+
+def _bare(model: Any, paths: list[Path], options: argparse.Namespace) -> Iterator[np.ndarray]:
+    import tensorflow as tf
+
+    files = tf.data.Dataset.from_tensor_slices([str(path) for path in paths]).map(tf.io.read_file)
+    batches = files.map(model.preprocess, tf.data.AUTOTUNE).batch(options.batch_size).prefetch(2)
+    serve = model.signatures["serving_default"]
+    for batch in batches:
+        yield serve(images=batch)["probabilities"].numpy()
 
 
 def _alone(model: Any, paths: list[Path], options: argparse.Namespace) -> Iterator[np.ndarray]:
@@ -241,6 +269,8 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
 
 WAY: dict[str, Callable[[Any, list[Path], argparse.Namespace], Iterator[np.ndarray]]] = {
     "predict": _ours,
+    BFLOAT16: _ours,
+    "bare loop": _bare,
     "network alone": _alone,
     "decoding alone": _decoding,
     "openvino": _openvino,

@@ -138,16 +138,38 @@ def _resized(photo: Photo, begin: tf.Tensor, extent: tf.Tensor, size: tf.Tensor)
     first, last = begin // by, -(-(begin + extent) // by)
     piece = photo.image[..., first[0] : last[0], first[1] : last[1], :]
     scale = tf.cast(size, tf.float32) / tf.cast(extent, tf.float32)
+    # Part of a pixel, where the first one begins before `begin`.
+    translation = -scale * tf.cast(begin - first * by, tf.float32)
+    scale *= tf.cast(by, tf.float32)
+    for axis in (0, 1):  # rows, then columns laid as rows, then upright again
+        piece = _swapped(_rows_resized(piece, size[axis], scale[axis], translation[axis]))
+    return piece
+
+
+def _rows_resized(
+    images: tf.Tensor, size: tf.Tensor, scale: tf.Tensor, translation: tf.Tensor
+) -> tf.Tensor:
+    """Another number of rows: float32 `(…, size, W, C)`, antialiased.
+
+    To the operation a row is one pixel of W·C channels. It gives the same bits as for `(H, W, C)`
+    in half the time, because of its two loops only that over channels is a fast one.
+    """
+    shape = tf.shape(images)
     resized = tf.raw_ops.ScaleAndTranslate(
-        images=piece if photo.image.shape.rank == 4 else piece[tf.newaxis],
-        size=size,
-        scale=scale * tf.cast(by, tf.float32),
-        # Part of a pixel, where the first one begins before `begin`.
-        translation=-scale * tf.cast(begin - first * by, tf.float32),
+        images=tf.reshape(images, [-1, shape[-3], 1, shape[-2] * shape[-1]]),
+        size=tf.stack([size, 1]),
+        scale=tf.stack([scale, 1.0]),
+        translation=tf.stack([translation, 0.0]),
         kernel_type="triangle",
         antialias=True,
     )
-    return resized if photo.image.shape.rank == 4 else resized[0]
+    return tf.reshape(resized, tf.concat([shape[:-3], [size], shape[-2:]], axis=0))
+
+
+def _swapped(images: tf.Tensor) -> tf.Tensor:
+    """Rows and columns exchanged."""
+    axes = list(range(images.shape.rank))
+    return tf.transpose(images, [*axes[:-3], axes[-2], axes[-3], axes[-1]])
 
 
 def to_input(canvases: tf.Tensor, size: int) -> tf.Tensor:

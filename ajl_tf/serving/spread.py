@@ -31,6 +31,8 @@ def predict_spread(
     batch_size: int,
     texts: Mapping[str, np.ndarray] | None,
     workers: int,
+    *,
+    bfloat16: bool = False,
 ) -> Iterator[Answers]:
     """As `batch.predict_photos`, in order too, by workers that Ray runs.
 
@@ -43,6 +45,7 @@ def predict_spread(
         batch_size: Photos the network takes at once.
         texts: Of each column that the model takes beside the photos, cells `(len(paths),)`.
         workers: Processes that answer.
+        bfloat16: See `precision`; every worker's processor must have it.
 
     Raises:
         UserError: Ray is not installed.
@@ -51,7 +54,7 @@ def predict_spread(
         import ray.data  # noqa: F401 - before the first photo, not with it
     except ModuleNotFoundError:
         raise UserError('--workers needs Ray: pip install "ajl_tf[ray]".') from None
-    return _spread(folder, paths, batch_size, texts or {}, workers)
+    return _spread(folder, paths, batch_size, texts or {}, workers, bfloat16)
 
 
 def _spread(
@@ -60,6 +63,7 @@ def _spread(
     batch_size: int,
     texts: Mapping[str, np.ndarray],
     workers: int,
+    bfloat16: bool,
 ) -> Iterator[Answers]:
     import ray
     import ray.data
@@ -87,7 +91,7 @@ def _spread(
             batch_size=batch_size,
             batch_format="numpy",
             compute=ray.data.ActorPoolStrategy(size=workers),
-            fn_constructor_args=(str(folder.absolute()), threads),
+            fn_constructor_args=(str(folder.absolute()), threads, bfloat16),
             num_cpus=1,
         )
         for batch in answered.iter_batches(batch_size=batch_size, batch_format="numpy"):
@@ -100,19 +104,23 @@ def _spread(
 class Worker:
     """What runs in a process of its own."""
 
-    def __init__(self, folder: str, threads: int):
+    def __init__(self, folder: str, threads: int, bfloat16: bool):
         """Loads the SavedModel.
 
         Args:
             folder: Of the SavedModel.
             threads: That its network may use.
+            bfloat16: See `precision`.
         """
         process.prepare()
         process.import_tensorflow()
         import tensorflow as tf
 
+        from ajl_tf.serving.precision import answer_in_bfloat16
         from ajl_tf.serving.savedmodel import load
 
+        if bfloat16:
+            answer_in_bfloat16()
         tf.config.threading.set_intra_op_parallelism_threads(threads)
         self.model = load(Path(folder))
 

@@ -308,6 +308,28 @@ def test_fit_is_pillows_antialiased_resize(
     assert np.abs(got.numpy().astype(int) - pillow_fit(array, size, mode)).max() <= 1
 
 
+@given(height=sizes, width=sizes, size=st.sampled_from([1, 32, 45]))
+@settings(max_examples=30)
+def test_fit_has_the_bits_of_tensorflows_own_resize(height: int, width: int, size: int) -> None:
+    array, side = picture(height, width), min(height, width)
+    top, left = (height - side) // 2, (width - side) // 2
+    square = tf.constant(array[None, top : top + side, left : left + side])
+    scale = tf.fill([2], size / side)
+    # tf.image.resize, and what it calls with a scale that is rounded as ours is.
+    resized = tf.image.resize(square, (size, size), antialias=True)
+    exact = tf.raw_ops.ScaleAndTranslate(
+        images=square,
+        size=(size, size),
+        scale=scale,
+        translation=(0.0, 0.0),
+        kernel_type="triangle",
+        antialias=True,
+    )
+    np.testing.assert_allclose(resized, exact, atol=1e-3)
+    got = images.fit(tf.constant(array), size, "cover")
+    np.testing.assert_array_equal(got, np.round(exact[0]).clip(0, 255))
+
+
 def test_fit_by_hand() -> None:
     row = np.array([[0, 0, 10, 20, 30, 50, 90, 90]], np.uint8)
     photo = np.repeat(np.repeat(row, 4, axis=0)[..., None], 3, axis=-1)  # 4 × 8
