@@ -28,7 +28,7 @@ from pathlib import Path
 from ajl_tf.errors import UserError, run_verb
 
 AIMS = (0.45, 0.50, 0.55, 0.60)
-FROZEN_EPOCHS = 10  # of the newcomer's
+NEWCOMER_EPOCHS = (10, 10_000)  # frozen, then unfrozen until it is ended
 Scores = list[tuple[float, float]]  # minutes, weighted F1
 
 
@@ -48,9 +48,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--as-written", action="store_true", help="the guide's script as it is")
     parser.add_argument("--minutes", type=float, default=60.0, help="after which either is ended")
     parser.add_argument("--newcomer", type=Path, help=argparse.SUPPRESS)  # of the child
+    parser.add_argument(
+        "--newcomer-epochs", type=int, nargs=2, default=NEWCOMER_EPOCHS, help=argparse.SUPPRESS
+    )
     options = parser.parse_args(argv)
     if options.newcomer:
-        newcomer(options.newcomer, options.newcomer_weights, options.as_written)
+        weights = None if options.newcomer_weights == "none" else options.newcomer_weights
+        newcomer(options.newcomer, weights, options.as_written, options.newcomer_epochs)
         return 0
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
@@ -124,8 +128,8 @@ def _newcomers(options: argparse.Namespace, folder: Path) -> Iterator[tuple[floa
         raise UserError(f"the newcomer's script ended with exit code {process.returncode}")
 
 
-def newcomer(photos: Path, weights: str, as_written: bool) -> None:
-    """The guide's script, but for the line that each epoch prints; it goes on until it is ended."""
+def newcomer(photos: Path, weights: str | None, as_written: bool, epochs: Sequence[int]) -> None:
+    """The guide's script, but for the line that each epoch prints."""
     import keras
 
     told = keras.callbacks.LambdaCallback(
@@ -151,9 +155,10 @@ def newcomer(photos: Path, weights: str, as_written: bool) -> None:
     outputs = keras.layers.Dense(len(train.class_names), activation="softmax")(x)
     model = keras.Model(inputs, outputs)
     train, validation = train.prefetch(2), validation.prefetch(2)
-    for trainable, optimizer, epochs in (
-        (False, keras.optimizers.Adam(), FROZEN_EPOCHS),
-        (True, keras.optimizers.Adam(1e-5), 10_000),
+    print("begins", flush=True)
+    for trainable, optimizer, number in (
+        (False, keras.optimizers.Adam(), epochs[0]),
+        (True, keras.optimizers.Adam(1e-5), epochs[1]),
     ):
         base.trainable = trainable
         for layer in base.layers:
@@ -164,7 +169,7 @@ def newcomer(photos: Path, weights: str, as_written: bool) -> None:
             "categorical_crossentropy",
             metrics=[keras.metrics.F1Score(average="weighted")],
         )
-        model.fit(train, validation_data=validation, epochs=epochs, verbose=0, callbacks=[told])
+        model.fit(train, validation_data=validation, epochs=number, verbose=0, callbacks=[told])
 
 
 if __name__ == "__main__":
