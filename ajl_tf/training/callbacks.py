@@ -1,25 +1,22 @@
-"""What is watched while training: validation scores, best weights, one line an epoch."""
+"""What is watched while training: validation scores, one line an epoch."""
 
 from __future__ import annotations
 
 import json
 import time
-import zipfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
-import tensorflow as tf
 
 from ajl_tf.assessment.groups import BANDS, band_index, tone_index
 from ajl_tf.assessment.metrics import balanced_accuracy, confusion, weighted_f1
 from ajl_tf.config import Phase
-from ajl_tf.errors import UserError
-from ajl_tf.files import atomic_path, naming
+from ajl_tf.files import naming
 from ajl_tf.progress import ProgressLine
+from ajl_tf.training.kept import BestWeights, Diverged, averaged
 
 MONITOR = "val_weighted_f1"
 
@@ -56,7 +53,7 @@ class Validation(keras.callbacks.Callback):
     def _score(self, epoch: int, logs: dict[str, Any]) -> None:
         logits = self.predict().astype(np.float64)  # the loss of a training gone wild overflows
         if not np.isfinite(logits).all():
-            raise _diverged(f"the logits are not finite after epoch {epoch + 1}")
+            raise Diverged(f"the logits are not finite after epoch {epoch + 1}")
         shifted = logits - logits.max(1, keepdims=True)
         own = np.take_along_axis(shifted, self.labels[:, None], 1)[:, 0]
         predicted, classes = logits.argmax(1), logits.shape[1]
@@ -72,63 +69,6 @@ class Validation(keras.callbacks.Callback):
                 logs[f"val_recall_{band}"] = float(balanced_accuracy(matrix))
         if self.best:
             self.best.offer(logs[MONITOR], epoch)
-
-
-@contextmanager
-def averaged(optimizer: keras.optimizers.Optimizer) -> Iterator[None]:
-    """Puts the average that the optimizer keeps, if it does, in the place of the weights.
-
-    Afterwards every weight has the bits it had; `keras.callbacks.SwapEMAWeights` exchanges by
-    sums, which rounds.
-    """
-    inner = getattr(optimizer, "inner_optimizer", optimizer)  # of one that scales the loss
-    weights = inner._trainable_variables if inner.use_ema else []
-    pairs = (
-        list(zip(weights, inner._model_variables_moving_average, strict=True)) if weights else []
-    )
-
-    def swap() -> None:
-        for weight, average in pairs:
-            held = tf.identity(weight.value)
-            weight.assign(average)
-            average.assign(held)
-
-    swap()
-    try:
-        yield
-    finally:
-        swap()
-
-
-class BestWeights:
-    """Keeps the weights of the best epoch in one file, over all phases."""
-
-    def __init__(self, model: keras.Model, path: Path):
-        """Watches `model`; `path` ends in `.weights.h5`."""
-        self.model, self.path = model, path
-        self.score, self.epoch = -1.0, -1
-
-    def offer(self, score: float, epoch: int) -> None:
-        """Saves the weights if `score` beats all before it."""
-        if score > self.score:
-            _save_weights(self.model, self.path)
-            self.score, self.epoch = score, epoch
-
-
-def _save_weights(model: keras.Model, path: Path) -> None:
-    """As `model.save_weights`, but a full disk is an error like any other.
-
-    HDF5 on a full disk ends the process with a segmentation fault. A .keras file holds the same
-    bytes, which Keras makes in memory.
-    """
-    with atomic_path(path) as temporary:
-        archive = temporary.with_name(f"{temporary.name}.keras")
-        try:
-            model.save(archive)
-            with zipfile.ZipFile(archive) as saved:
-                temporary.write_bytes(saved.read("model.weights.h5"))
-        finally:
-            archive.unlink(missing_ok=True)
 
 
 class EpochLog(keras.callbacks.Callback):
@@ -184,8 +124,7 @@ class EpochLog(keras.callbacks.Callback):
     def _finite(self, logs: dict[str, Any], at: str) -> float:
         loss = float(logs["loss"])
         if not np.isfinite(loss):
-            place = f"{self.phase!r}, epoch {self.epoch + 1}, {at}"
-            raise _diverged(f"the loss is {loss} in {place}; it was finite until {self.finite}")
+            raise Diverged(f"the loss is {loss} in epoch {self.epoch + 1}, {at}")
         self.finite = f"epoch {self.epoch + 1}, {at}"
         return loss
 
@@ -204,10 +143,3 @@ def watchers(phase: Phase) -> list[keras.callbacks.Callback]:
             keras.callbacks.EarlyStopping(MONITOR, patience=phase.early_stopping, mode="max")
         )
     return found
-
-
-def _diverged(what: str) -> UserError:
-    return UserError(
-        f"the training diverged: {what}. Lower phases.learning_rate, set phases.clip_norm = 1.0, "
-        "or use float32; the best weights so far have been kept."
-    )

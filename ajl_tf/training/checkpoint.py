@@ -19,6 +19,7 @@ import numpy as np
 from ajl_tf.files import atomic_path, naming
 
 CURRENT, PREVIOUS = "checkpoint", "checkpoint.previous"
+LAST_FINITE = "last_finite.weights.h5"  # of a training that has diverged
 _MAGIC = b"ajl_tf checkpoint 1\n"
 _DIGEST = 32  # bytes
 
@@ -69,7 +70,7 @@ def read_checkpoint(folder: Path) -> tuple[dict[str, Any], list[np.ndarray]] | N
 
 def forget_checkpoint(folder: Path) -> None:
     """Deletes what a finished training needs no more."""
-    for name in (CURRENT, PREVIOUS):
+    for name in (CURRENT, PREVIOUS, LAST_FINITE):
         (folder / name).unlink(missing_ok=True)
 
 

@@ -11,12 +11,14 @@ import numpy as np
 
 from ajl_tf.config import Phase
 from ajl_tf.dataset.pipeline import training_batches
+from ajl_tf.errors import UserError
 from ajl_tf.models.classifier import Classifier, at_size, unfreeze
 from ajl_tf.runs import HISTORY
 from ajl_tf.training.balance import class_weights, sampling_weights, strengths
-from ajl_tf.training.callbacks import BestWeights, EpochLog, Validation, watchers
+from ajl_tf.training.callbacks import EpochLog, Validation, watchers
 from ajl_tf.training.devices import filled_size, is_shared
 from ajl_tf.training.keeping import Keeper
+from ajl_tf.training.kept import BestWeights, Diverged, FiniteWeights
 from ajl_tf.training.mitigation import RobustLoss, ToneAdversary, check_tones, tone_groups
 from ajl_tf.training.optimizers import depth_rates, make_optimizer
 from ajl_tf.training.plan import EpochPlan
@@ -43,8 +45,8 @@ def fit(
     """Runs all phases and leaves the kept weights in the classifier.
 
     Writes `history.jsonl`, `tensorboard/`, checkpoints and, where validation rows select,
-    `best.weights.h5`. Where the folder has a checkpoint, the training goes on from it, to the same
-    bits as one that was never ended.
+    `best.weights.h5`; where nothing selects and the training diverges, `last_finite.weights.h5`.
+    Where the folder has a checkpoint, it goes on from it, to the same bits as one never ended.
 
     Args:
         classifier: Trained in place.
@@ -71,7 +73,12 @@ def fit(
     best = None
     if recipe.training.keep == "best" and len(rows.validation):
         best = BestWeights(classifier.model, folder / "best.weights.h5")
-    keeper = Keeper(folder, classifier.model, best, recipe.training.checkpoint_minutes, Stops())
+    # A range test keeps nothing, and may well end with weights that are not finite.
+    minutes = math.inf if probe else recipe.training.checkpoint_minutes
+    keeper = Keeper(folder, classifier.model, best, minutes, Stops())
+    finite = FiniteWeights(classifier.model, best, folder)
+    if keeper.has_gone_on:
+        finite.hold("the checkpoint that it went on from")
     for number, phase in enumerate(recipe.phases):
         if number < len(keeper.took):
             continue
@@ -80,7 +87,9 @@ def fit(
         length = phase.epochs if epochs is None else epochs[number]
         span = range(start, start + (last.batches if last else length))
         keeper.phase_done(
-            _fit_phase(classifier, rows, recipe, phase, span, keeper, announce, last) if span else 0
+            _fit_phase(classifier, rows, recipe, phase, span, keeper, finite, announce, last)
+            if span
+            else 0
         )
     if not best:
         return keeper.took
@@ -98,6 +107,7 @@ def _fit_phase(
     phase: Phase,
     epochs: range,
     keeper: Keeper,
+    finite: FiniteWeights,
     announce: bool,
     probe: RateProbe | None = None,
 ) -> int:
@@ -181,10 +191,8 @@ def _fit_phase(
         own = rows.validation
         validation = Validation(predict, rows.labels[own], rows.tones[own], keeper.best)
     board, log = keeper.folder / "tensorboard", keeper.folder / HISTORY
-    keeper.counters = [
-        EpochLog(log, phase.name, len(rows.train), batch_size, announce and not probe),
-        *(watchers(phase) if validation else []),
-    ]
+    lines = EpochLog(log, phase.name, len(rows.train), batch_size, announce and not probe)
+    keeper.counters = [lines, *(watchers(phase) if validation else [])]
     keeper.states = trainer.states
     shown = None if is_amid else stage.augment
     try:
@@ -195,7 +203,7 @@ def _fit_phase(
                 epochs=left.stop,
                 steps_per_epoch=steps,
                 callbacks=[
-                    *([probe] if probe else []),
+                    probe or finite,
                     *([validation] if validation else []),
                     *([robust.callback()] if robust else []),
                     *keeper.counters,
@@ -210,4 +218,10 @@ def _fit_phase(
         keeper.keep()
         keeper.stops.deliver()
         raise
+    except Diverged as error:
+        raise UserError(
+            f"the training diverged in {phase.name!r}: {error}; the loss was finite until "
+            f"{lines.finite}. {finite.rescue()}. Lower phases.learning_rate, set phases.clip_norm "
+            "= 1.0, or use float32, and train anew."
+        ) from None
     return int(history.epoch[-1]) + 1 - epochs.start

@@ -20,24 +20,26 @@ import numpy as np
 from ajl_tf.errors import UserError
 from ajl_tf.files import atomic_path, write_text
 from ajl_tf.runs import HISTORY
-from ajl_tf.training.callbacks import BestWeights
 from ajl_tf.training.checkpoint import read_checkpoint, write_checkpoint
+from ajl_tf.training.kept import BestWeights, check_finite
 from ajl_tf.training.stopping import Stops
 
 _COST = 99  # so many times as long as a checkpoint took to write there is none: at most 1 %
-_COUNTED = ("wait", "best", "best_epoch", "stopped_epoch", "cooldown_counter", "spent")
+_COUNTED = ("wait", "best", "best_epoch", "stopped_epoch", "cooldown_counter", "spent", "finite")
 
 
 class Keeper(keras.callbacks.Callback):
     """Writes checkpoints of one training, over all its phases, and begins where the last one ends.
 
-    It stands last, so that what every other callback did to an epoch is kept with it.
+    It stands last, so that what every other callback did to an epoch is kept with it. What is not
+    finite is never kept: that raises `Diverged`, and the checkpoint before it stays.
 
     Attributes:
         took: Epochs of each phase that is done.
         epoch: The one that is under way, and
         batch: how many of its batches are done.
         is_amid: Whether that is inside a phase which a checkpoint goes on with.
+        has_gone_on: Whether there was a checkpoint.
     """
 
     def __init__(
@@ -69,6 +71,7 @@ class Keeper(keras.callbacks.Callback):
         self._slots: list[np.ndarray] = []
         self._due = time.monotonic() + 60 * minutes
         found = read_checkpoint(folder)
+        self.has_gone_on = found is not None
         if found:
             self._put_back(*found)
         else:  # nothing is left of what a kill before the first one left
@@ -135,6 +138,7 @@ class Keeper(keras.callbacks.Callback):
         start = time.monotonic()
         state |= {"took": self.took, "history": self._history()}
         arrays = [_value(v) for v in (*self.network.variables, *variables)]
+        check_finite(arrays, f"epoch {self.epoch + 1}, batch {self.batch}")
         if self.best and self.best.epoch >= 0:
             state["best"] = {"score": self.best.score, "epoch": self.best.epoch}
             arrays.append(np.fromfile(self.best.path, np.uint8))

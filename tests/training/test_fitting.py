@@ -323,11 +323,50 @@ def test_a_training_that_diverges_ends_with_what_to_do(
         augment=Augment() if cached else IDENTITY,
         keep="best",
     )
-    with pytest.raises(UserError, match=r"diverged: .* (not|until) .* Lower phases\.learning_rate"):
+    said = r"diverged in 'only': the .* (not|until) .* Lower phases\.learning_rate"
+    with pytest.raises(UserError, match=said) as caught:
         run(classifier(), rows, how, tmp_path)
+    kept = f", of epoch 1, are kept in {tmp_path / 'best.weights.h5'}. "
+    nothing = ". No epoch was finished, so no weights are kept. "
+    assert (kept if cached else nothing) in str(caught.value)
+    assert len(list(tmp_path.glob("*.h5"))) == cached
     history_file = tmp_path / "history.jsonl"
     for line in history(tmp_path) if history_file.exists() else []:
         assert np.isfinite([value for key, value in line.items() if key != "phase"]).all()
+
+
+@pytest.mark.parametrize(
+    ("keep", "ema", "file"),
+    [
+        ("best", 0.0, "best.weights.h5"),
+        ("last", 0.0, "last_finite.weights.h5"),
+        ("last", 0.5, "last_finite.weights.h5"),
+    ],
+)
+def test_what_is_said_to_be_kept_of_a_training_that_diverges_is_kept(
+    rows: Rows, tmp_path: Path, keep: str, ema: float, file: str
+) -> None:
+    sane, wild = (
+        phase(name="sane", unfreeze=1.0),
+        phase(name="wild", epochs=9, unfreeze=1.0, learning_rate=1e38),
+    )
+    trained = {}
+    for name, phases in {"sane": (sane,), "both": (sane, wild)}.items():
+        keras.utils.set_random_seed(0)
+        folder, trained[name] = tmp_path / name, classifier()
+        folder.mkdir()
+        how = recipe(*phases, keep=keep, ema=ema)
+        if name == "sane":
+            run(trained[name], rows, how, folder)
+            continue
+        with pytest.raises(UserError, match="diverged in 'wild'") as caught:
+            run(trained[name], rows, how, folder)
+    assert f", of epoch 1, are kept in {folder / file}. Lower " in str(caught.value)
+    trained["both"].model.load_weights(folder / file)
+    for kept, expected in zip(
+        trained["both"].model.get_weights(), trained["sane"].model.get_weights(), strict=True
+    ):
+        np.testing.assert_array_equal(kept, expected)
 
 
 def test_sampling_and_class_weights_reach_the_training(rows: Rows, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -195,6 +196,44 @@ def test_ended_five_times_the_weights_are_the_same_to_the_bit(
     lines = history(reference)
     assert lines[0]["learning_rate"] > lines[2]["learning_rate"]
     assert 5 <= len(lines) < 12
+
+
+@pytest.mark.parametrize("minutes", [0.0, 5.0])
+def test_what_is_not_finite_is_never_kept_and_its_beginning_is_told_after_a_resume_too(
+    rows: Rows, tmp_path: Path, writes: list[Any], minutes: float
+) -> None:
+    mild = Phase(name="mild", epochs=1, unfreeze=1.0)
+    later = Phase(name="later", epochs=3, unfreeze=1.0)
+    training = Training(batch_size=6, keep="last")
+
+    def go_on(rows: Rows, minutes: float) -> None:
+        keras.backend.clear_session()
+        keras.utils.set_random_seed(0)
+        classifier = build_classifier("tiny", "none", SIZE, CLASSES, dropout=0.0)
+        how = training.model_copy(update={"checkpoint_minutes": minutes})
+        recipe = replace(RECIPE, phases=(mild, later), training=how)
+        fit(classifier, rows, recipe, tmp_path, announce=False)
+
+    # Of `mild` and of the first epoch of `later` all, of its second one a batch.
+    writes[:] = [OK] * (STEPS + STEPS + 1 + 2) + [kill]
+    with pytest.raises(Killed):
+        go_on(rows, 0.0)
+    whole = (tmp_path / "checkpoint").read_bytes()
+    spoilt = replace(rows, targets=np.full_like(rows.targets, np.nan))
+    for _ in range(2):
+        with pytest.raises(UserError) as caught:
+            go_on(spoilt, minutes)
+        said = " ".join(str(caught.value).split())
+        at = "weights or loss are not" if minutes == 0.0 else "the loss is nan"
+        assert f"diverged in 'later': {at}" in said
+        assert "; the loss was finite until epoch 2, batch 3. " in said
+        assert "weights, of the checkpoint that it went on from, are kept" in said
+        assert (tmp_path / "checkpoint").read_bytes() == whole
+    _, arrays = read_checkpoint(tmp_path)  # type: ignore[misc] # there is one
+    classifier = build_classifier("tiny", "none", SIZE, CLASSES, dropout=0.0)
+    classifier.model.load_weights(tmp_path / "last_finite.weights.h5")
+    for weight, kept in zip(classifier.model.variables, arrays, strict=False):
+        np.testing.assert_array_equal(weight, kept)
 
 
 def test_a_checkpoint_of_another_network_is_refused(rows: Rows, tmp_path: Path) -> None:
