@@ -39,7 +39,7 @@ def swin(
     """
     from keras import layers
 
-    from ajl_tf.models.layers import WindowAttention
+    from ajl_tf.models.windows import Neighbours, WindowAttention
 
     def norm(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
         return layers.LayerNormalization(epsilon=_EPSILON, name=name)(x)
@@ -49,7 +49,8 @@ def swin(
     for stage, depth in enumerate(depths, start=1):
         if stage > 1:
             width *= 2
-            x = norm(_neighbours(x, f"stage{stage}_merge"), f"stage{stage}_merge_norm")
+            x = Neighbours(name=f"stage{stage}_merge_neighbours")(x)
+            x = norm(x, f"stage{stage}_merge_norm")
             x = layers.Dense(width, use_bias=False, name=f"stage{stage}_merge_reduce")(x)
         for block in range(1, depth + 1):
             name = f"stage{stage}_block{block}"
@@ -62,19 +63,6 @@ def swin(
             y = layers.Dense(width, name=f"{name}_mlp_project")(y)
             x = layers.Add(name=f"{name}_mlp_add")([x, y])
     return norm(x, "norm")
-
-
-def _neighbours(x: keras.KerasTensor, name: str) -> keras.KerasTensor:
-    """(N, h, w, C) -> (N, h / 2, w / 2, 4C): upper left, lower left, upper right, lower right."""
-    from keras import layers
-
-    _, height, width, channels = x.shape
-    if height % 2 or width % 2:
-        x = layers.ZeroPadding2D(((0, height % 2), (0, width % 2)), name=f"{name}_pad")(x)
-        _, height, width, _ = x.shape
-    x = layers.Reshape((height // 2, 2, width // 2, 2, channels), name=f"{name}_split")(x)
-    x = layers.Permute((1, 3, 4, 2, 5), name=f"{name}_order")(x)
-    return layers.Reshape((height // 2, width // 2, 4 * channels), name=f"{name}_join")(x)
 
 
 def swin_arrays(hub: Any) -> dict[str, list[np.ndarray]]:

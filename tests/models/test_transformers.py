@@ -19,10 +19,11 @@ import pytest
 from ajl_tf.errors import UserError
 from ajl_tf.models import hub
 from ajl_tf.models.backbones import BACKBONES, build_backbone
-from ajl_tf.models.layers import relative_places, shift_mask
+from ajl_tf.models.classifier import at_size
 from ajl_tf.models.record import TORCH
 from ajl_tf.models.swin import swin
 from ajl_tf.models.vision_transformer import vision_transformer
+from ajl_tf.models.windows import relative_places, shift_mask
 
 ANSWERS = np.load(Path(__file__).parent / "fixtures" / "torch_answers.npz")
 # As in the fixtures. Heads, depths and windows differ from one another, so that none stands in for
@@ -93,10 +94,12 @@ def test_vit_answers_as_torchvision_does(monkeypatch: pytest.MonkeyPatch) -> Non
     np.testing.assert_allclose(answer[..., 8:].std((0, 1)), 0, atol=1e-6)
 
 
-@pytest.mark.parametrize("size", [96, 70])
-def test_swin_answers_as_torchvision_does(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("built", "size"), [(96, 96), (70, 70), (96, 70), (70, 96)])
+def test_swin_answers_as_torchvision_does_at_the_size_it_is_built_for_and_at_others(
+    built: int, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     put(monkeypatch, "swin_tiny_patch4_window7_224", build=SWIN)
-    model = build_backbone("swin_tiny_patch4_window7_224", size, "none")
+    model = build_backbone("swin_tiny_patch4_window7_224", built, "none")
     tensors = state("swin")
     arrays = {
         "patch_embedding": pair(tensors, "features.0.0"),
@@ -121,7 +124,8 @@ def test_swin_answers_as_torchvision_does(size: int, monkeypatch: pytest.MonkeyP
             arrays[f"stage{stage}_merge_reduce"] = pair(tensors, f"{merge}.reduction")
     hub.load_arrays(model, arrays)
     expected = ANSWERS[f"swin_{size}"].transpose(0, 2, 3, 1)
-    np.testing.assert_allclose(np.asarray(model(photo(size))), expected, atol=1e-4)
+    answer = at_size(model, size)(photo(size))
+    np.testing.assert_allclose(np.asarray(answer), expected, atol=1e-4)
 
 
 def test_the_mask_parts_what_the_shift_joined() -> None:

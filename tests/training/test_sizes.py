@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from functools import partial
 from pathlib import Path
 
 import keras
@@ -11,10 +13,13 @@ import pytest
 from ajl_tf.config import Augment, Balance, Loss, Phase, Training
 from ajl_tf.errors import UserError
 from ajl_tf.models.classifier import Classifier, at_size, build_classifier
+from ajl_tf.models.swin import swin
 from ajl_tf.models.vision_transformer import vision_transformer
+from ajl_tf.models.zoo import BACKBONES
 from ajl_tf.training.fitting import Recipe, Rows, fit
 
 CLASSES, CANVAS, LARGE, SMALL = 3, 80, 64, 48
+SWIN = "swin_tiny_patch4_window7_224"
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +64,14 @@ def test_a_view_at_another_size_answers_as_a_network_built_at_that_size() -> Non
 
 
 @pytest.mark.usefixtures("tiny_backbone")
+@pytest.mark.parametrize("backbone", ["tiny", SWIN])
 def test_a_phase_of_a_smaller_size_trains_as_a_network_built_at_that_size(
-    rows: Rows, tmp_path: Path
+    rows: Rows, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, backbone: str
 ) -> None:
-    large, small, other = network("tiny", LARGE), network("tiny", SMALL), network("tiny", LARGE)
+    # Of Swin's three maps, 16, 8 and 4 pixels a side, none is of a size with those of SMALL.
+    build = partial(swin, width=4, depths=(2, 2, 1), heads=(1, 2, 2), window=3)
+    monkeypatch.setitem(BACKBONES, SWIN, dataclasses.replace(BACKBONES[SWIN], build=build))
+    large, small, other = (network(backbone, size) for size in (LARGE, SMALL, LARGE))
     train(large, rows, LARGE, tmp_path / "large", input_size=SMALL)
     train(small, rows, SMALL, tmp_path / "small")
     train(other, rows, LARGE, tmp_path / "other")
