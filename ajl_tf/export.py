@@ -73,9 +73,9 @@ def _parser() -> argparse.ArgumentParser:
         type=_strength,
         default=0.0,
         metavar="S",
-        help="take S times the log of how common a condition is off its logit, beyond what the "
-        "experiment's loss.logit_adjustment took: rare conditions are answered more often. What "
-        "that scores is written beside the runs (0 to 2; default: 0)",
+        help="take S times the log of how common a condition is, among the photos that trained, "
+        "off its logit, beyond what the experiment's loss.logit_adjustment took: rare conditions "
+        "are answered more often. What that scores is written beside the runs (0 to 2; default: 0)",
     )
     parser.add_argument(
         "--no-unlike",

@@ -92,7 +92,7 @@ def _run(source: Source, weight: float | None, options: Options) -> str:
     strength = source.experiment.loss.logit_adjustment + options.logit_adjustment
     adjusted = (
         "\n  - rare conditions are answered more often: off each logit are taken "
-        f"{strength:g} times the log of how common its condition is among the photos of the run"
+        f"{strength:g} times the log of how common its condition is among the training photos"
     )
     experiment, count = source.experiment, len(source.parts)
     networks = "one network" if count == 1 else f"the average of {count} networks"

@@ -17,6 +17,7 @@ import pandas as pd
 from ajl_tf.assessment.metrics import Ints
 from ajl_tf.assessment.predictions import read_manifest_columns
 from ajl_tf.config import Experiment
+from ajl_tf.dataset.drops import dropped
 from ajl_tf.dataset.views import Views
 from ajl_tf.errors import UserError
 from ajl_tf.models.classifier import load_classifier
@@ -45,7 +46,7 @@ class Options:
         unlike: Whether the SavedModel scores how unlike anything known a photo is.
         cache: Folder for decoded photos that exceed the run's memory limit.
         logit_adjustment: Taken off each logit, times the log of how common its condition is among
-            the run's photos, see `training.targets.adjust_logits`.
+            the photos that trained, see `training.targets.adjust_logits`.
     """
 
     views: Views | None = None
@@ -100,8 +101,15 @@ class Source:
 
     @cached_property
     def trained_labels(self) -> Ints:
-        """Of every photo of the run, its position in the class names."""
-        labels = read_manifest_columns(self.folder / MANIFEST)["label"]
+        """Of every photo that trained one of the parts, its position in the class names."""
+        manifest = read_manifest_columns(self.folder / MANIFEST)
+        if "fold" in manifest:
+            # What a refit held out is no fold, and so no row.
+            held_by = [manifest["fold"] == part.name.removeprefix("fold_") for part in self.parts]
+            trained = ~np.logical_and.reduce(held_by)
+        else:
+            trained = (manifest["split"] == "train").to_numpy(bool)
+        labels = manifest["label"][trained & ~dropped(manifest)]
         return np.asarray(pd.Index(self.held_out.class_names).get_indexer(pd.Index(labels)))
 
 
@@ -169,7 +177,7 @@ def with_networks(source: Source, canvas: int, options: Options) -> Source:
     )
     if not source.is_refit:
         held_out = observed(held_out, members, canvases, table)
-    elif options.has_other_views(experiment):
+    elif options.has_other_views(experiment) or canvas != experiment.canvas:
         folds = tuple(part for part in fold_folders(source.folder) if (part / RESULT).is_file())
         members = _members(source, folds, canvas, options)
         held_out = observed(held_out, members, canvases, table)

@@ -130,6 +130,27 @@ def test_it_answers_with_the_weights_and_temperature_of_all_held_out_rows(
     assert 0 <= got["unlike"].numpy().min() <= got["unlike"].numpy().max() <= 1
 
 
+def test_a_refit_is_weighed_by_what_its_folds_say_from_the_shared_canvas(
+    run_of: RunOf, ensemble: Ensemble, networks: list[Any], photos: Any, tmp_path: Path
+) -> None:
+    run = run_of(tmp_path / "runs", networks[:2], photos)
+    (run / "refit").mkdir()
+    networks[0].save(run / "refit" / "model.keras")
+    (run / "refit" / "result.json").write_text(json.dumps({"class_names": NAMES}))
+    assert combine(tmp_path, [run, ensemble.runs[1]], "--name", "both") == 0
+    facts = json.loads((tmp_path / "saved" / "both" / "1" / "ajl_tf.json").read_text("utf-8"))
+    shared = held_out(logits_of(networks, photos))
+    small = tf.image.resize(photos.canvases, (32, 32))
+    each = [network(small, training=False).numpy() for network in networks[:2]]
+    stored = [np.where((np.arange(len(each[0])) // 2 % 2)[:, None] == 0, *each), shared[1]]
+    labels = photos.table["label"].map(NAMES.index).to_numpy()
+    served, other = (
+        fit_blend(logits, labels).temperature.temperature for logits in (shared, stored)
+    )
+    assert abs(other / served - 1) > 2e-3  # or this test would say nothing
+    assert facts["temperature"]["temperature"] == pytest.approx(served, rel=2e-4)
+
+
 def test_its_scores_are_of_rows_that_nothing_was_fitted_on(
     ensemble: Ensemble, networks: list[Any], photos: Any
 ) -> None:

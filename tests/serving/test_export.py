@@ -367,6 +367,41 @@ def test_adjusted_logits_are_served_and_scored_anew_without_a_photo(
     np.testing.assert_allclose(got, mean, atol=1e-5)
 
 
+@pytest.mark.parametrize("split", [True, False])
+def test_logits_are_adjusted_by_how_common_a_condition_is_among_the_rows_that_trained(
+    run_of: Callable[..., Path], networks: list[Any], photos: Any, tmp_path: Path, split: bool
+) -> None:
+    """Of a holdout by its training rows, of a fold alone by the other one's, but for dropped."""
+    run = run_of(tmp_path / "of", networks[: 2 - split], photos, split=split)
+    if not split:
+        (run / "fold_1" / RESULT).unlink()
+    manifest = pd.read_csv(run / "manifest.csv", dtype=str)
+    common = {"acne": 6, "eczema": 3, "tinea": 1}
+    trained = (
+        manifest.iloc[:1]
+        .loc[[0] * 13]
+        .assign(
+            image_id=[f"trained-{n}" for n in range(13)],
+            label=[*(name for name, count in common.items() for _ in range(count)), *["tinea"] * 3],
+            drop_reason=[None] * 10 + ["doubted"] * 3,
+            **({"split": "train"} if split else {"fold": "1"}),
+        )
+    )
+    held = manifest if split else manifest[manifest["fold"] == "0"]
+    pd.concat([held, trained]).to_csv(run / "manifest.csv", index=False)
+    strength = ("--logit-adjustment", "1.5", "--runs", str(tmp_path / "runs"))
+    logits = []
+    for name, options in (("plain", ()), ("adjusted", strength)):
+        version = exported(run, tmp_path / name, QUIET, *options)
+        heat = facts_of(version)["temperature"]["temperature"]
+        logits.append(heat * np.log(served(version, photos.canvases)["probabilities"]))
+    taken = logits[0] - logits[1]
+    share = 1.5 * np.log(np.array([6, 3, 1]) / 10)
+    assert taken - taken[:, :1] == pytest.approx(
+        np.tile(share - share[0], (len(taken), 1)), abs=1e-3
+    )
+
+
 def test_adjusted_logits_go_with_what_is_learnt_from_photos_and_with_the_experiments_own(
     run_of: Callable[..., Path],
     networks: list[Any],
