@@ -38,7 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError("--set, --between and --updates go with --learning-rates.")
     from ajl_tf.tuning.ablation import ABLATION, write_ablation
     from ajl_tf.tuning.outcome import TABLE, write_outcome
-    from ajl_tf.tuning.study import open_study, run_trials, values_of
+    from ajl_tf.tuning.running import run_trials
+    from ajl_tf.tuning.study import open_study, values_of
     from ajl_tf.tuning.sweep import read_sweep
 
     sweep, experiment = read_sweep(arguments.sweep)

@@ -11,7 +11,7 @@ import pandas as pd
 from ajl_tf.assessment.ablation import NOISE, ablation
 from ajl_tf.files import write_text
 from ajl_tf.tuning.outcome import write_trials
-from ajl_tf.tuning.study import trial_folder, values_of
+from ajl_tf.tuning.study import minutes_of, trial_folder, values_of
 from ajl_tf.tuning.sweep import BASE, ROW, SEED, Sweep, as_toml
 from ajl_tf.tuning.trial import predictions_of
 
@@ -54,8 +54,9 @@ def write_ablation(
         values = values_of(trial, sweep)
         if trial.state.name == "COMPLETE" and values:
             name, seed = values[ROW], values.get(SEED, 0)
-            done[name][seed] = predictions_of(trial_folder(trials, trial.number) / "runs")
-            minutes[name].append(trial.duration.total_seconds() / 60 if trial.duration else 0.0)
+            done[name][seed] = predictions_of(trial_folder(trials, trial) / "runs")
+            if (took := minutes_of(trial)) is not None:
+                minutes[name].append(took)
     if not done[BASE]:
         return None
     text = _table(ablation(done, BASE), sweep, experiment, minutes)
@@ -80,7 +81,7 @@ def _table(
             difference,
             seeds or "–",
             f"{worst['group']}: {_figure(worst['figure'])}" if worst else "–",
-            f"{sum(minutes[name]) / len(minutes[name]):.1f}",
+            f"{sum(minutes[name]) / len(minutes[name]):.1f}" if minutes[name] else "–",
         )
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join([*lines, "", _note(found, sweep, experiment)]) + "\n"

@@ -11,7 +11,7 @@ import pandas as pd
 from ajl_tf.config_file import load_experiment, to_toml
 from ajl_tf.files import write_text
 from ajl_tf.pages.figures import MUTED, SERIES, log_scale, new_figure, save_figure
-from ajl_tf.tuning.study import REASON, values_of
+from ajl_tf.tuning.study import REASON, minutes_of, trial_folder, values_of
 from ajl_tf.tuning.sweep import ROW, SEED, Span, Sweep, as_toml
 
 if TYPE_CHECKING:
@@ -22,13 +22,16 @@ TABLE, FIGURE, BEST = "outcome.csv", "outcome.svg", "best.toml"
 
 
 def trials_table(study: optuna.Study, sweep: Sweep) -> pd.DataFrame:
-    """A row a trial: `trial, state, score, minutes`, what varied, `reason` of a failure."""
+    """A row a trial: `trial, state, score, minutes`, what varied, `folder`, `reason` of a failure.
+
+    One that goes on with a trial that died has the folder of that, and no minutes.
+    """
     rows: list[dict[str, Any]] = []
     for trial in study.get_trials(deepcopy=False):
         values = values_of(trial, sweep)
         if trial.state.name == "WAITING" or not values:  # or found nothing left to do
             continue
-        took = trial.duration.total_seconds() / 60 if trial.duration else None
+        took = minutes_of(trial)
         rows.append(
             {
                 "trial": trial.number,
@@ -36,12 +39,13 @@ def trials_table(study: optuna.Study, sweep: Sweep) -> pd.DataFrame:
                 "score": trial.value if trial.state.name == "COMPLETE" else None,
                 "minutes": None if took is None else round(took, 2),
                 **{k: v if k == ROW else as_toml(v) for k, v in values.items()},
+                "folder": trial_folder(Path(), trial).name,
                 "reason": trial.user_attrs.get(REASON, ""),
             }
         )
     varied = [*sweep.grid, *sweep.space, *([ROW] if sweep.rows else [])]
     varied += [SEED] if sweep.seeds else []
-    columns = ["trial", "state", "score", "minutes", *varied, "reason"]
+    columns = ["trial", "state", "score", "minutes", *varied, "folder", "reason"]
     return pd.DataFrame(rows, columns=columns).astype({"score": float, "minutes": float})
 
 

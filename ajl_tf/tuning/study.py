@@ -7,25 +7,21 @@ import logging
 import sys
 import time
 import warnings
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from ajl_tf.config_file import load_experiment
 from ajl_tf.errors import UserError
 from ajl_tf.tuning.sweep import Span, Sweep, as_toml
-from ajl_tf.tuning.trial import StoppedError, Training, TrainingError, data_of, train
 
 if TYPE_CHECKING:
     import optuna
 
 DATABASE = "study.sqlite"
-REASON = "reason"
-_SWEEP, _EXPERIMENT, _DATA, _POINT = "sweep", "experiment", "data", "point"
-_OF_DATA = ("split.", "data.")  # what varies of these is another table by intention
-_FAILURES = 3  # one after the other: what is wrong is not the setting
+REASON, POINT = "reason", "point"  # what a trial remembers: why it failed, what it tries
+KILLED = "killed"  # the failed training was, so that nothing is wrong with it
+BEGUN = "begun"  # number of the trial that died with what this one goes on with
+_SWEEP, _EXPERIMENT = "sweep", "experiment"
 _LOOK = 1.0  # seconds between looks at what other processes do
 _BEAT, _GRACE = 20, 90  # seconds: a process that says nothing for so long is taken for dead
 
@@ -46,14 +42,14 @@ def open_study(sweep: Sweep, experiment: Path, folder: Path) -> optuna.Study:
     optuna.logging.set_verbosity(logging.WARNING)
     folder.mkdir(parents=True, exist_ok=True)
     with warnings.catch_warnings():
-        # That a dead process's trial is tried again is new in Optuna; setup.cfg bounds its version.
+        # That a dead process's trial is told of is new in Optuna; setup.cfg bounds its version.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
         storage = optuna.storages.RDBStorage(
             f"sqlite:///{(folder / DATABASE).resolve()}",
             engine_kwargs={"connect_args": {"timeout": 60}},
             heartbeat_interval=_BEAT,
             grace_period=_GRACE,
-            heartbeat_stale_trial_callback=optuna.storages.RetryHeartbeatStaleTrialCallback(),
+            heartbeat_stale_trial_callback=_try_again,
         )
     study = optuna.create_study(
         storage=storage,
@@ -82,73 +78,15 @@ def open_study(sweep: Sweep, experiment: Path, folder: Path) -> optuna.Study:
     return study
 
 
-def run_trials(
-    study: optuna.Study,
-    sweep: Sweep,
-    command: Callable[[Sequence[str]], Sequence[str]],
-    folder: Path,
-    told: Callable[[optuna.trial.FrozenTrial], None],
-) -> None:
-    """Runs what is left of the sweep's trials; other processes may run some of them.
-
-    Args:
-        study: From `open_study`.
-        sweep: The same.
-        command: `--set` of a trial -> the words after `python -m ajl_tf.train`.
-        folder: Trials get a folder each below it.
-        told: Called with each trial of this process that has ended.
-    """
-    import optuna
-
-    points = _points(sweep)
-
-    def objective(trial: optuna.Trial) -> float:
-        if points and trial.user_attrs.get(_POINT) not in points:
-            # Another process took the last one, or the file has lost the row since it was queued.
-            trial.set_user_attr(_POINT, None)
-            raise optuna.TrialPruned
-        # Its own for each trial: another process, or the next day's, must not draw the same again.
-        study.sampler = _sampler(sweep, trial.number)
-        words = command(sweep.changes(_varied(trial, sweep)))
-        training = Training(words, trial_folder(folder, trial.number), sweep.score)
-
-        def watch(epoch: int, score: float) -> bool:
-            trial.report(score, epoch)
-            return bool(trial.should_prune())
-
-        try:
-            score = train(training, watch)
-        except StoppedError:
-            raise optuna.TrialPruned from None
-        except TrainingError as error:
-            trial.set_user_attr(REASON, str(error))
-            raise
-        _check_data(study, trial, data_of(training.runs))
-        return score
-
-    ended: list[optuna.trial.FrozenTrial] = []
-    failures = 0
-    _queue(study, points)
-    while failures < _FAILURES and (
-        _is_left(study, sweep, bool(points))
-        or (points and _revived(study) and _is_left(study, sweep, True))
-    ):
-        study.optimize(
-            objective, n_trials=1, catch=TrainingError, callbacks=[lambda _, t: ended.append(t)]
-        )
-        told(ended[-1])
-        failures = failures + 1 if ended[-1].state.name == "FAIL" else 0
-
-
-def trial_folder(folder: Path, number: int) -> Path:
-    """Where a trial's log and run are."""
-    return folder / f"trial-{number:04d}"
+def trial_folder(folder: Path, trial: optuna.trial.BaseTrial) -> Path:
+    """Where a trial's log and run are; of one that goes on with another, that one's folder."""
+    return folder / f"trial-{_first(trial):04d}"
 
 
 def values_of(trial: optuna.trial.FrozenTrial, sweep: Sweep) -> dict[str, Any]:
     """What varied, as the experiment takes it; empty for what is no trial of the sweep."""
-    if points := _points(sweep):
-        point = trial.user_attrs.get(_POINT)
+    if points := points_of(sweep):
+        point = trial.user_attrs.get(POINT)
         return dict(json.loads(point)) if point in points else {}
     return {
         key: value if isinstance(sweep.space.get(key), Span) else json.loads(value)
@@ -156,41 +94,36 @@ def values_of(trial: optuna.trial.FrozenTrial, sweep: Sweep) -> dict[str, Any]:
     }
 
 
-def _points(sweep: Sweep) -> list[str]:
+def minutes_of(trial: optuna.trial.FrozenTrial) -> float | None:
+    """How long a trial took; None while it runs, and where it went on with another's run."""
+    if trial.duration is None or BEGUN in trial.user_attrs:
+        return None
+    return float(trial.duration.total_seconds() / 60)
+
+
+def points_of(sweep: Sweep) -> list[str]:
     """Each trial of a grid or of rows, as text: Optuna compares no lists."""
     return [] if sweep.space else [as_toml(point) for point in sweep.combinations()]
 
 
-def _queue(study: optuna.Study, points: Sequence[str]) -> None:
-    """Queues each point that has not ended well, is not running and does not wait."""
-    there = {
-        trial.user_attrs.get(_POINT)
-        for trial in study.get_trials(deepcopy=False)
-        if trial.state.name != "FAIL"
-    }
+def queue(study: optuna.Study, sweep: Sweep) -> None:
+    """Queues what died or was interrupted, then each other point that is still to be tried."""
+    points = points_of(sweep)
+    trials = study.get_trials(deepcopy=False)
+    # Of a grid, what has ended well, is running or waits.
+    there = {t.user_attrs.get(POINT) for t in trials if points and t.state.name != "FAIL"}
+    for trial in {_first(trial): trial for trial in trials}.values():  # the last that went on
+        point = trial.user_attrs.get(POINT)
+        if _has_died(trial) and point not in there and (not points or point in points):
+            _try_again(study, trial)
+            there |= {point} if points else set()
     for point in points:
         if point not in there:
-            study.enqueue_trial({}, user_attrs={_POINT: point})
+            study.enqueue_trial({}, user_attrs={POINT: point})
 
 
-def _check_data(study: optuna.Study, trial: optuna.Trial, data: str) -> None:
-    """Remembers what the study's trials are trained on, and refuses the trial of other data."""
-    varied = {*trial.params, *json.loads(trial.user_attrs.get(_POINT) or "{}")}
-    if any(key.startswith(_OF_DATA) for key in varied):
-        return
-    known = study.user_attrs.get(_DATA)
-    if known is None:
-        study.set_user_attr(_DATA, data)
-    elif known != data:
-        trial.set_user_attr(REASON, "trained on other data, or another split, than the others")
-        raise UserError(
-            f"trial {trial.number} was trained on other data, or another split, than the trials "
-            "before it, so they cannot be compared. Put back what they had, or name another folder "
-            "with --out."
-        )
-
-
-def _is_left(study: optuna.Study, sweep: Sweep, queued: bool) -> bool:
+def is_left(study: optuna.Study, sweep: Sweep, queued: bool) -> bool:
+    """Whether a trial is to be begun; `queued`: only one that waits."""
     states = [trial.state.name for trial in study.get_trials(deepcopy=False)]
     done = sum(state in ("COMPLETE", "PRUNED") for state in states)
     if sweep.trials is not None and done >= sweep.trials:
@@ -198,7 +131,7 @@ def _is_left(study: optuna.Study, sweep: Sweep, queued: bool) -> bool:
     return not queued or "WAITING" in states
 
 
-def _revived(study: optuna.Study) -> bool:
+def revived(study: optuna.Study) -> bool:
     """Waits for trials of other processes; whether one has died, so that its trial waits again."""
     import optuna
 
@@ -217,29 +150,19 @@ def _revived(study: optuna.Study) -> bool:
     return False
 
 
-def _sampler(sweep: Sweep, number: int) -> optuna.samplers.BaseSampler:
-    import optuna
+def _first(trial: optuna.trial.BaseTrial) -> int:
+    """Number of the trial that began what this one goes on with; its own, if it began it."""
+    number: int = trial.user_attrs.get(BEGUN, trial.number)
+    return number
 
-    (seed,) = np.random.SeedSequence((sweep.seed, number)).generate_state(1)
-    return optuna.samplers.TPESampler(seed=int(seed))
+
+def _has_died(trial: optuna.trial.FrozenTrial) -> bool:
+    """Whether it ended with nothing wrong: then another goes on with it, and else begins anew."""
+    attributes = trial.user_attrs
+    return trial.state.name == "FAIL" and (KILLED in attributes or REASON not in attributes)
 
 
-def _varied(trial: optuna.Trial, sweep: Sweep) -> dict[str, Any]:
-    """A trial's values: queued, or drawn. A choice is kept as text: Optuna knows no lists."""
-    if point := trial.user_attrs.get(_POINT):
-        return dict(json.loads(point))
-    varied: dict[str, Any] = {}
-    for key, span in sweep.space.items():
-        if not isinstance(span, Span):
-            texts = [as_toml(choice) for choice in span.choices]
-            varied[key] = json.loads(trial.suggest_categorical(key, texts))
-        elif span.is_whole:
-            step = 1 if span.step is None else int(span.step)
-            varied[key] = trial.suggest_int(
-                key, int(span.low), int(span.high), step=step, log=span.log
-            )
-        else:
-            varied[key] = trial.suggest_float(
-                key, span.low, span.high, step=span.step, log=span.log
-            )
-    return varied
+def _try_again(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+    """Queues what a trial that died was trying, to go on in its folder."""
+    point = {POINT: trial.user_attrs[POINT]} if POINT in trial.user_attrs else {}
+    study.enqueue_trial(trial.params, user_attrs={**point, BEGUN: _first(trial)})

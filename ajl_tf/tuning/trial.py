@@ -1,12 +1,13 @@
 """One trial: the train command in a process of its own, watched through the files that it writes.
 
 A process of its own gives back all of its memory, may die without the study dying with it, and is
-exactly the command that a user can run again by hand.
+exactly the command that a user can run again by hand. It does not outlive the process of the study.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -21,15 +22,21 @@ import pandas as pd
 from ajl_tf.assessment import metrics
 from ajl_tf.assessment.predictions import read_predictions
 from ajl_tf.errors import UserError
+from ajl_tf.files import locked
+from ajl_tf.process import ENDS_WITH_STDIN
+from ajl_tf.runs import HISTORY, JOB, LOCK, PREDICTIONS, RESULT
 
 LOG = "train.log"
-HISTORY, PREDICTIONS, RESULT = "history.jsonl", "predictions.csv", "result.json"
 _EVERY = 0.5  # seconds between looks at the files
 _PATIENCE = 60  # seconds that a stopped training gets to write its checkpoint
 
 
 class TrainingError(Exception):
     """The training ended without a score; the message is its last word."""
+
+
+class KilledError(TrainingError):
+    """A signal ended the training, such as the system's where memory is short."""
 
 
 class StoppedError(Exception):
@@ -44,11 +51,13 @@ class Training:
         command: After `python -m ajl_tf.train`, but for the folder of its runs.
         folder: The trial's own; the run is made below it.
         score: `"weighted_f1"`, `"macro_f1"` or `"accuracy"`.
+        goes_on: Go on with the run that is in the folder, if its training had begun.
     """
 
     command: Sequence[str]
     folder: Path
     score: str
+    goes_on: bool = False
 
     @property
     def runs(self) -> Path:
@@ -68,15 +77,22 @@ def train(training: Training, watch: Callable[[int, float], bool]) -> float:
         The score on the rows that did not train the network which predicts them.
 
     Raises:
-        TrainingError: The training ended with an error.
+        TrainingError: The training ended with an error; `KilledError`: without one.
         StoppedError: `watch` said so.
         KeyboardInterrupt: It was ended from outside, as Ctrl-C does.
     """
     training.folder.mkdir(parents=True, exist_ok=True)
-    words = [sys.executable, "-m", "ajl_tf.train", *training.command]
-    words += ["--runs", str(training.runs)]
-    with (training.folder / LOG).open("ab") as log:
-        process = subprocess.Popen(words, stdout=log, stderr=subprocess.STDOUT)
+    words = [sys.executable, "-m", "ajl_tf.train", *_words(training)]
+    with (
+        (training.folder / LOG).open("ab") as log,
+        subprocess.Popen(
+            words,
+            stdin=subprocess.PIPE,  # nothing goes through it: it ends when this process does
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {ENDS_WITH_STDIN: "1"},
+        ) as process,
+    ):
         try:
             _follow(process, training.runs, watch)
         finally:
@@ -85,7 +101,8 @@ def train(training: Training, watch: Callable[[int, float], bool]) -> float:
     if process.returncode in (130, 143, -signal.SIGINT, -signal.SIGTERM):
         raise KeyboardInterrupt
     if process.returncode:
-        raise TrainingError(_last_words(training.folder / LOG, process.returncode))
+        error = KilledError if process.returncode < 0 else TrainingError
+        raise error(_last_words(training.folder / LOG, process.returncode))
     return score_of(training.runs, training.score)
 
 
@@ -117,6 +134,28 @@ def data_of(runs: Path) -> str:
     return str(json.loads(found[0].read_text(encoding="utf-8"))["data_hash"])
 
 
+def _words(training: Training) -> list[str]:
+    """After `python -m ajl_tf.train`."""
+    begun = sorted(training.runs.glob(f"*/{JOB}")) if training.goes_on else []
+    if not begun:
+        return [*training.command, "--runs", str(training.runs)]
+    run = begun[-1].parent
+    _wait_for(run)
+    return ["--resume", str(run)]
+
+
+def _wait_for(run: Path) -> None:
+    """Waits until nobody trains the run: a process that only slept may be taken for dead."""
+    what = f"the run {run}"
+    try:
+        with locked(run / LOCK, what):
+            return
+    except UserError as error:
+        print(f"{error} This trial waits for it.", file=sys.stderr)
+    with locked(run / LOCK, what, wait=True):
+        return
+
+
 def _follow(
     process: subprocess.Popen[bytes], runs: Path, watch: Callable[[int, float], bool]
 ) -> None:
@@ -127,7 +166,7 @@ def _follow(
         for epoch, score in enumerate(scores[seen:], start=seen):
             if watch(epoch, score):
                 raise StoppedError
-        seen = len(scores)
+        seen = max(seen, len(scores))  # one that goes on takes back what is after its checkpoint
         if ended:
             return
         time.sleep(_EVERY)

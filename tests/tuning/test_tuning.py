@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import textwrap
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +17,7 @@ from sklearn.metrics import f1_score
 
 from ajl_tf.config_file import load_experiment
 from ajl_tf.errors import UserError
+from ajl_tf.files import locked
 from ajl_tf.tune import main
 from ajl_tf.tuning import study
 from ajl_tf.tuning.sweep import read_sweep
@@ -47,20 +51,29 @@ trials = 5
 "augment.zoom" = { choices = [[0.5, 1.0], [1.0, 1.0]] }
 "training.batch_size" = { low = 8, high = 32, step = 8 }
 """
-# Right as often as learning rate and seed say; fails, or ends itself, where a file tells it to.
+# Right as often as learning rate and seed say; fails, or ends itself, where a file tells it to, and
+# goes on with what it was called with first.
 STAND_IN = """
 import json, os, signal, sys, time
 from pathlib import Path
 words = sys.argv[3:]
-given = dict(w.split("=", 1) for w in words if "=" in w)
-rate, seed = float(given["phases.only.learning_rate"]), int(given.get("seed", 0))
 here = Path(__file__).parent
 if (here / "fail").exists():
     print("error: something is wrong"); sys.exit(2)
-if (here / "interrupt").exists():
-    (here / "interrupt").unlink(); os.kill(os.getpid(), signal.SIGTERM)
-run = Path(words[words.index("--runs") + 1]) / "small-1"
-run.mkdir(parents=True)
+if words[0] == "--resume":
+    run = Path(words[1])
+    words = json.loads((run / "job.json").read_text())
+    (run / "resumed").touch()
+else:
+    run = Path(words[words.index("--runs") + 1]) / "small-1"
+    run.mkdir(parents=True)
+    (run / "job.json").write_text(json.dumps(words))
+given = dict(w.split("=", 1) for w in words if "=" in w)
+rate, seed = float(given["phases.only.learning_rate"]), int(given.get("seed", 0))
+for name in ("SIGTERM", "SIGKILL"):
+    if (here / name).exists():
+        (here / name).unlink()
+        os.kill(os.getpid(), getattr(signal, name))
 right = round(10 * rate**0.25) + seed
 with (run / "history.jsonl").open("w") as history:
     for epoch in range(4):
@@ -128,13 +141,75 @@ def test_the_same_command_goes_on_and_does_nothing_twice(folder: Path) -> None:
     assert len(list((folder / "out/trials").iterdir())) == 4
 
 
-def test_an_interrupted_trial_is_tried_again(folder: Path) -> None:
-    (folder / "interrupt").touch()
+def test_an_interrupted_trial_is_gone_on_with(folder: Path) -> None:
+    (folder / "SIGTERM").touch()
     with pytest.raises(KeyboardInterrupt):
         tune(folder)
     assert (folder / "out/outcome.csv").exists()
     assert tune(folder) == 0
-    assert (outcome(folder)["state"] == "complete").sum() == 4
+    table = outcome(folder).set_index("trial")
+    assert (table["state"] == "complete").sum() == 4
+    assert table["folder"].tolist() == [
+        *(f"trial-000{number}" for number in range(4)),
+        "trial-0000",
+    ]
+    assert table["minutes"].isna().tolist() == [False] * 4 + [True]  # of its last part alone
+    resumed = [path.parents[2].name for path in (folder / "out").rglob("resumed")]
+    assert resumed == ["trial-0000"]
+
+
+def test_a_killed_training_is_gone_on_with_but_not_one_that_failed(folder: Path) -> None:
+    """Nor one that failed as it went on: what is wrong with its run would be so for ever."""
+    one = GRID.replace("[0.001, 0.01]", "[0.01]").replace("[1, 2]", "[1]")
+    (folder / "sweep.toml").write_text(one)
+    (folder / "SIGKILL").touch()
+    assert tune(folder) == 1
+    assert "exit code -9" in outcome(folder)["reason"].item()
+    (folder / "fail").touch()
+    assert tune(folder) == 1
+    (folder / "fail").unlink()
+    assert tune(folder) == 0
+    table = outcome(folder)
+    assert table["state"].tolist() == ["fail", "fail", "complete"]
+    assert table["folder"].tolist() == ["trial-0000", "trial-0000", "trial-0002"]
+
+
+def test_a_search_draws_what_it_would_have_drawn_without_an_interruption(folder: Path) -> None:
+    (folder / "sweep.toml").write_text(SPACE)
+    assert tune(folder) == 0
+    whole = outcome(folder)
+    (folder / "out").rename(folder / "whole")
+    assert tune(folder, "--trials", "1") == 0
+    (folder / "SIGTERM").touch()
+    with pytest.raises(KeyboardInterrupt):
+        tune(folder)
+    assert tune(folder) == 0
+    table = outcome(folder).query("state == 'complete'")
+    kept = ["score", *whole.columns[4:-2]]
+    assert table["trial"].tolist() == [0, 2, 3, 4, 5]
+    pd.testing.assert_frame_equal(table[kept].reset_index(drop=True), whole[kept])
+
+
+def test_a_run_that_another_process_trains_is_waited_for(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["small.toml", "--set", "phases.only.learning_rate=0.01"]
+    train(Training(words, folder / "t", "weighted_f1"), lambda *_: False)
+    run = folder / "t/runs/small-1"
+    seen: list[bool] = []
+
+    def train_on() -> None:
+        score = train(Training(words, folder / "t", "weighted_f1", True), lambda *_: False)
+        seen.append(score == f1_of(3))
+
+    with locked(run / "lock", "it"):
+        other = threading.Thread(target=train_on)
+        other.start()
+        time.sleep(1)
+        assert not (run / "resumed").exists()
+    other.join()
+    assert seen == [True]
+    assert f"{run} is in use by process {os.getpid()}" in capsys.readouterr().err
 
 
 def test_failures_are_kept_with_their_reason_and_end_the_sweep(
