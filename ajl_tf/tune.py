@@ -58,13 +58,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             words += ["--data", str(path)]
         return [*words, "--splits", str(arguments.splits), "--cache", str(arguments.cache)]
 
-    trials = out / "trials"
     text: str | None = None
     try:
-        run_trials(study, sweep, command, trials, lambda t: _tell(t, values_of(t, sweep)))
+        run_trials(study, sweep, command, out, lambda t: _tell(t, values_of(t, sweep)))
     finally:
         if sweep.rows:
-            text = write_ablation(study, sweep, experiment, trials, out)
+            text = write_ablation(study, sweep, experiment, out)
         else:
             text = _outcome(write_outcome(study, sweep, experiment, out), sweep.score, out)
     if text is None:

@@ -30,9 +30,7 @@ _HEAD = (
 )
 
 
-def write_ablation(
-    study: optuna.Study, sweep: Sweep, experiment: Path, trials: Path, folder: Path
-) -> str | None:
+def write_ablation(study: optuna.Study, sweep: Sweep, experiment: Path, folder: Path) -> str | None:
     """Writes the table of trials and the ablation table; returns the latter's text.
 
     Rows that are not trained yet are left out; None where there is nothing to compare.
@@ -41,8 +39,7 @@ def write_ablation(
         study: From `study.open_study`.
         sweep: With `rows`.
         experiment: Its experiment file.
-        trials: The folder of the trials' folders.
-        folder: Where the tables go.
+        folder: That of the study, where the tables go.
 
     Raises:
         UserError: Predictions of a trial are gone, or not of the same photos.
@@ -54,7 +51,7 @@ def write_ablation(
         values = values_of(trial, sweep)
         if trial.state.name == "COMPLETE" and values:
             name, seed = values[ROW], values.get(SEED, 0)
-            done[name][seed] = predictions_of(trial_folder(trials, trial) / "runs")
+            done[name][seed] = predictions_of(trial_folder(folder, trial) / "runs")
             if (took := minutes_of(trial)) is not None:
                 minutes[name].append(took)
     if not done[BASE]:

@@ -17,7 +17,6 @@ from ajl_tf.tuning.study import (
     REASON,
     is_left,
     points_of,
-    queue,
     revived,
     trial_folder,
 )
@@ -54,7 +53,7 @@ def run_trials(
         study: From `open_study`.
         sweep: The same.
         command: `--set` of a trial -> the words after `python -m ajl_tf.train`.
-        folder: Trials get a folder each below it.
+        folder: That of the study; trials get a folder each below it.
         told: Called with each trial of this process that has ended.
     """
     import optuna
@@ -89,7 +88,6 @@ def run_trials(
 
     ended: list[optuna.trial.FrozenTrial] = []
     failures = 0
-    queue(study, sweep)
     while failures < _FAILURES and (
         is_left(study, sweep, bool(points))
         or (points and revived(study) and is_left(study, sweep, True))

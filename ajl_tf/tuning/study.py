@@ -7,17 +7,20 @@ import logging
 import sys
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ajl_tf.config_file import load_experiment
 from ajl_tf.errors import UserError
+from ajl_tf.files import locked
 from ajl_tf.tuning.sweep import Span, Sweep, as_toml
 
 if TYPE_CHECKING:
     import optuna
 
-DATABASE = "study.sqlite"
+DATABASE, LOCK, TRIALS = "study.sqlite", "lock", "trials"
 REASON, POINT = "reason", "point"  # what a trial remembers: why it failed, what it tries
 KILLED = "killed"  # the failed training was, so that nothing is wrong with it
 BEGUN = "begun"  # number of the trial that died with what this one goes on with
@@ -26,8 +29,15 @@ _LOOK = 1.0  # seconds between looks at what other processes do
 _BEAT, _GRACE = 20, 90  # seconds: a process that says nothing for so long is taken for dead
 
 
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Waits until no other process looks at a folder's study to see what it is to do, and does."""
+    with locked(folder / LOCK, f"the study in {folder}", wait=True):
+        yield
+
+
 def open_study(sweep: Sweep, experiment: Path, folder: Path) -> optuna.Study:
-    """Opens the database in a folder, or makes it.
+    """Opens the database in a folder, or makes it, and queues what is still to be tried.
 
     Raises:
         UserError: Optuna is not installed, or the folder holds the study of another sweep, or of
@@ -40,7 +50,16 @@ def open_study(sweep: Sweep, experiment: Path, folder: Path) -> optuna.Study:
             'tuning needs Optuna, which is not installed: pip install "ajl_tf[tune]"'
         ) from None
     optuna.logging.set_verbosity(logging.WARNING)
-    folder.mkdir(parents=True, exist_ok=True)
+    with alone(folder):
+        study = _open(sweep, folder)
+        _check_same(study, sweep, experiment, folder)
+        _queue(study, sweep)
+    return study
+
+
+def _open(sweep: Sweep, folder: Path) -> optuna.Study:
+    import optuna
+
     with warnings.catch_warnings():
         # That a dead process's trial is told of is new in Optuna; setup.cfg bounds its version.
         warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -51,7 +70,7 @@ def open_study(sweep: Sweep, experiment: Path, folder: Path) -> optuna.Study:
             grace_period=_GRACE,
             heartbeat_stale_trial_callback=_try_again,
         )
-    study = optuna.create_study(
+    return optuna.create_study(
         storage=storage,
         study_name=sweep.name,
         load_if_exists=True,
@@ -62,6 +81,10 @@ def open_study(sweep: Sweep, experiment: Path, folder: Path) -> optuna.Study:
             else optuna.pruners.NopPruner()
         ),
     )
+
+
+def _check_same(study: optuna.Study, sweep: Sweep, experiment: Path, folder: Path) -> None:
+    """Remembers what a new study is of, and refuses one of something else."""
     settings = load_experiment(experiment).hash
     for what, now, told in (
         (_SWEEP, sweep.hash, "the study of another sweep of this name"),
@@ -75,12 +98,11 @@ def open_study(sweep: Sweep, experiment: Path, folder: Path) -> optuna.Study:
                 f"{folder} holds {told}, and they cannot be compared. Give the sweep another name, "
                 "or another folder with --out."
             )
-    return study
 
 
 def trial_folder(folder: Path, trial: optuna.trial.BaseTrial) -> Path:
     """Where a trial's log and run are; of one that goes on with another, that one's folder."""
-    return folder / f"trial-{_first(trial):04d}"
+    return folder / TRIALS / f"trial-{_first(trial):04d}"
 
 
 def values_of(trial: optuna.trial.FrozenTrial, sweep: Sweep) -> dict[str, Any]:
@@ -106,7 +128,7 @@ def points_of(sweep: Sweep) -> list[str]:
     return [] if sweep.space else [as_toml(point) for point in sweep.combinations()]
 
 
-def queue(study: optuna.Study, sweep: Sweep) -> None:
+def _queue(study: optuna.Study, sweep: Sweep) -> None:
     """Queues what died or was interrupted, then each other point that is still to be tried."""
     points = points_of(sweep)
     trials = study.get_trials(deepcopy=False)

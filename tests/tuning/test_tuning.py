@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import subprocess
+import sys
 import textwrap
 import threading
 import time
@@ -23,6 +25,7 @@ from ajl_tf.tuning import study
 from ajl_tf.tuning.sweep import read_sweep
 from ajl_tf.tuning.trial import StoppedError, Training, TrainingError, score_of, train
 
+PYTHON = sys.executable  # which a stand-in replaces
 EXPERIMENT = """
 name = "small"
 [split]
@@ -251,6 +254,47 @@ def test_a_search_that_goes_on_draws_what_it_would_have_drawn(folder: Path) -> N
     (folder / "out").rename(folder / "before")
     assert tune(folder, "--trials", "4") == 0
     assert outcome(folder)[key].tolist() == drawn[1]
+
+
+# A process of its own, whose trials run the stand-in; it begins when as many others are ready.
+PROCESS = """
+import sys, time
+from pathlib import Path
+from ajl_tf.errors import run_verb
+from ajl_tf.tune import main
+import ajl_tf.tuning.running, optuna
+sys.executable = {stand_in!r}
+here, number = Path({here!r}), {number}
+(here / f"ready-{{number}}").touch()
+while len(list(here.glob("ready-*"))) < {processes}:
+    time.sleep(0.001)
+raise SystemExit(run_verb(main, ["sweep.toml", "--out", "out"]))
+"""
+
+
+def tune_at_once(folder: Path, processes: int) -> None:
+    """Several processes, begun together in a folder."""
+    begun = []
+    for number in range(processes):
+        words = {"stand_in": sys.executable, "here": str(folder), "number": number}
+        code = PROCESS.format(processes=processes, **words)
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+        begun.append(subprocess.Popen([PYTHON, "-c", code], cwd=folder, env=environment))
+    assert [process.wait(120) for process in begun] == [0] * processes
+
+
+def test_processes_begun_together_try_each_point_once(folder: Path) -> None:
+    """And queue it once: so many that each process still does while the next one looks."""
+    many = GRID.replace("[1, 2]", str(list(range(60)))).replace("[set]", "trials = 4\n[set]")
+    (folder / "sweep.toml").write_text(many)
+    tune_at_once(folder, 3)
+    assert not outcome(folder).duplicated(["phases.only.learning_rate", "seed"]).any()
+    with sqlite3.connect(folder / "out/study.sqlite") as database:
+        points = database.execute(
+            "SELECT value_json FROM trial_user_attributes WHERE key = 'point'"
+        )
+        queued = points.fetchall()
+    assert len(queued) == len(set(queued)) == 120
 
 
 def _running(folder: Path, beat: str) -> None:
