@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tensorflow as tf
 
-from ajl_tf.dataset.headers import big_endian, numbers
+from ajl_tf.dataset.headers import words
 
 _ORIENTATION, _SHORT = 0x0112, 3
 
@@ -22,26 +22,23 @@ def orientation(exif: tf.Tensor) -> tf.Tensor:
     Returns:
         Scalar int64 in 1…8; 1 (as stored) where there is no such tag or it is malformed.
     """
-    start = numbers(exif, 0, 8)
-    little = start[0] == ord("I")
+    start = words(exif, 0, 4)
+    little = start[0] // 256 == ord("I")  # else the high byte comes first, as `words` reads it
 
-    def number(values: tf.Tensor) -> tf.Tensor:
-        return big_endian(tf.where(little, values[::-1], values))
+    def numbers(values: tf.Tensor) -> tf.Tensor:
+        return tf.where(little, values // 256 + values % 256 * 256, values)
 
-    def is_other(at: tf.Tensor, left: tf.Tensor, entry: tf.Tensor) -> tf.Tensor:
-        inside = at < tf.cast(tf.strings.length(exif), tf.int64)
-        return (left > 0) & inside & (number(entry[:2]) != _ORIENTATION)
-
-    def following(at: tf.Tensor, left: tf.Tensor, entry: tf.Tensor) -> list[tf.Tensor]:
-        return [at + 12, left - 1, numbers(exif, at + 12, 12)]
-
-    directory = number(start[4:8])
-    first = directory + 2
-    entries = number(numbers(exif, directory, 2))
-    _, left, entry = tf.while_loop(is_other, following, [first, entries, numbers(exif, first, 12)])
-    value = number(entry[8:10])
-    is_tiff = number(start[2:4]) == 42
-    is_tag = (left > 0) & (number(entry[:2]) == _ORIENTATION) & (number(entry[2:4]) == _SHORT)
+    high, low = tf.unstack(numbers(start[2:]))
+    directory = tf.where(little, high + 65536 * low, 65536 * high + low)
+    count = numbers(words(exif, directory, 1))[0]
+    behind = tf.cast(tf.strings.length(exif), tf.int64) - directory - 2
+    whole = tf.clip_by_value((behind + 11) // 12, 1, tf.maximum(count, 1))  # at least one to gather
+    entries = tf.reshape(numbers(words(exif, directory + 2, 6 * whole)), (-1, 6))
+    # The first of them counts; where there is none, this is the first entry, of another tag.
+    tag = tf.gather(entries, tf.argmax(entries[:, 0] == _ORIENTATION))
+    is_tiff = numbers(start[1:2])[0] == 42
+    value = tag[4]
+    is_tag = (count > 0) & (tag[0] == _ORIENTATION) & (tag[1] == _SHORT)
     return tf.where(is_tiff & is_tag & (value >= 1) & (value <= 8), value, 1)
 
 

@@ -15,12 +15,18 @@ import tensorflow as tf
 
 from ajl_tf.dataset.exif import orientation, reversals, swapped, upright
 from ajl_tf.dataset.headers import jpeg_header, png_header
-from ajl_tf.dataset.refusals import MAX_PIXELS, NOT_A_PHOTO, TOO_LARGE, UNKNOWN_INKS
+from ajl_tf.dataset.refusals import (
+    MAX_PIXELS,
+    NOT_A_PHOTO,
+    TOO_LARGE,
+    TOO_MANY_PIECES,
+    UNKNOWN_INKS,
+)
 
 Fit = Literal["cover", "contain"]
 PAD = 0  # black, as a viewer shows around a photo that does not fill the screen
 # Free of quotation marks, which TensorFlow escapes in its messages.
-REFUSALS = (NOT_A_PHOTO, TOO_LARGE, UNKNOWN_INKS)
+REFUSALS = (NOT_A_PHOTO, TOO_LARGE, TOO_MANY_PIECES, UNKNOWN_INKS)
 _REDUCTIONS = (1, 2, 4, 8)  # what libjpeg can scale a photo down by while it decodes
 _AMPLE = 2  # a photo scaled down like that has at least so many times the canvas's side
 
@@ -203,6 +209,7 @@ def _decode_jpeg(data: tf.Tensor, reduction: Callable[[tf.Tensor], tf.Tensor]) -
     header = jpeg_header(data)
     known_inks = (header.components != 4) | header.adobe
     requirements = [
+        tf.debugging.Assert(~header.endless, [TOO_MANY_PIECES]),
         tf.debugging.Assert(tf.reduce_prod(header.size) <= MAX_PIXELS, [TOO_LARGE]),
         tf.debugging.Assert(known_inks, [UNKNOWN_INKS]),
     ]
@@ -222,7 +229,11 @@ def _decode_jpeg(data: tf.Tensor, reduction: Callable[[tf.Tensor], tf.Tensor]) -
 def _decode_png(data: tf.Tensor) -> list[tf.Tensor]:
     """The same of a PNG, which is never scaled down."""
     header = png_header(data)
-    with tf.control_dependencies([tf.debugging.Assert(header.pixels <= MAX_PIXELS, [TOO_LARGE])]):
+    requirements = [
+        tf.debugging.Assert(~header.endless, [TOO_MANY_PIECES]),
+        tf.debugging.Assert(header.pixels <= MAX_PIXELS, [TOO_LARGE]),
+    ]
+    with tf.control_dependencies(requirements):
         # Asked for four channels of an opaque file of less than 8 bits, TensorFlow 2.21 answers
         # with an alpha of 1, 3 or 15, and the photo would all but vanish.
         image = tf.cond(

@@ -11,6 +11,10 @@ UNKNOWN_INKS = (
     "a CMYK JPEG without the Adobe marker, which does not say whether its inks are inverted; "
     "convert it to RGB"
 )
+TOO_MANY_PIECES = (
+    "made of more pieces (segments or chunks) than any photo; open it and save it again as JPEG or "
+    "PNG"
+)
 DAMAGED = "damaged, cut short or of a rare kind; open it and save it again as JPEG or PNG"
 
 _FORMATS = (

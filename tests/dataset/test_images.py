@@ -16,8 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from ajl_tf.dataset import images
+from ajl_tf.dataset import headers, images
 from ajl_tf.dataset.exif import orientation
+from ajl_tf.dataset.headers import jpeg_header, png_header
 
 BYTES = [tf.TensorSpec((), tf.string)]
 DECODE = tf.function(images.decode, input_signature=BYTES, autograph=False)
@@ -219,6 +220,47 @@ def test_only_an_orientation_as_the_standard_has_it_counts() -> None:
     no_tiff = good.replace(b"II*\0", b"II+\0")
     for block in (long_number, no_tiff, good[:18], b""):
         assert ORIENTATION(tf.constant(block)).numpy() == 1
+
+
+PIECES = {
+    "fill bytes": ("JPEG", b"\xff", 200_000, 600_000),
+    "segments": ("JPEG", b"\xff\xfe\0\2", 5_000, 20_000),
+    "segments after fill bytes": ("JPEG", b"\xff\xff\xfe\0\2", 500, 20_000),
+    "chunks": ("PNG", chunk(b"teXt", b""), 50_000, 150_000),
+}
+
+
+def in_pieces(name: str, count: int) -> bytes:
+    """A photo with empty pieces before its own."""
+    kind, piece, *_ = PIECES[name]
+    data, at = encoded(picture(20, 30), kind), 2 if kind == "JPEG" else 33
+    return data[:at] + piece * count + data[at:]
+
+
+@pytest.mark.parametrize("name", PIECES)
+def test_more_pieces_than_any_photo_has_are_refused_and_fewer_change_nothing(name: str) -> None:
+    *_, many, too_many = PIECES[name]
+    np.testing.assert_array_equal(decoded(in_pieces(name, many)), decoded(in_pieces(name, 0)))
+    assert images.TOO_MANY_PIECES in refusal(in_pieces(name, too_many))
+
+
+@pytest.mark.parametrize("name", PIECES)
+def test_a_file_of_ever_more_pieces_is_not_read_for_longer(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads, substr = [], tf.strings.substr
+    monkeypatch.setattr(tf.strings, "substr", lambda *given: reads.append(1) or substr(*given))
+    read = jpeg_header if PIECES[name][0] == "JPEG" else png_header
+
+    def count(pieces: int) -> int:
+        reads.clear()
+        read(tf.constant(in_pieces(name, pieces)))
+        return len(reads)
+
+    for header in (headers, "_MOST_OF_JPEG"), (headers, "_MOST_OF_PNG"):
+        monkeypatch.setattr(*header, 20)  # steps run one by one here, which takes its time
+    assert count(100_000) == count(10_000) > 100
+    assert count(0) <= count(1) < 30
 
 
 def test_what_follows_the_first_picture_is_left_alone() -> None:

@@ -1,4 +1,4 @@
-"""Photos with bytes changed, cut out, put in, doubled or swapped between files.
+"""Photos with bytes changed, cut out, put in, doubled or swapped between files, or in many pieces.
 
 Lengths and sizes are overwritten with extremes, and checksums of PNG made right again, so that
 decoders get past them.
@@ -119,9 +119,24 @@ def _behind(data: bytearray, rng: np.random.Generator, other: bytes) -> bytearra
     return data + other
 
 
+def _in_pieces(data: bytearray, rng: np.random.Generator, other: bytes) -> bytearray:
+    """Fill bytes, empty segments or empty chunks before all others, up to a megabyte of them."""
+    png = data[:4] == b"\x89PNG"
+    kinds = [chunk(b"teXt")] if png else [b"\xff", b"\xff\xfe\0\2", b"\xff\xff\xfe\0\2"]
+    piece = kinds[rng.integers(len(kinds))]
+    at = 33 if png else 2  # behind IHDR
+    data[at:at] = piece * int(10 ** rng.uniform(0, 6) / len(piece))
+    return data
+
+
+def chunk(kind: bytes, data: bytes = b"") -> bytes:
+    """A PNG's chunk."""
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
 CHANGES: tuple[Callable[[bytearray, np.random.Generator, bytes], bytearray], ...] = (
     *(_flip, _flip_in_head, _flip_in_head, _extreme, _extreme),
-    *(_cut_short, _cut_out, _double, _put_in, _from_another, _behind),
+    *(_cut_short, _cut_out, _double, _put_in, _from_another, _behind, _in_pieces),
 )
 
 

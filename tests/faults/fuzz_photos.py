@@ -4,7 +4,8 @@
 
 `dataset.reading` (training, evaluation, serving) and `inspection.photos` (explore) read what
 `breaking` makes, in a process of its own that is watched: one that dies, hangs or takes too much
-memory is reported with the number of the file, which `--first N --files 1` repeats.
+memory, or leaves a file where it runs or where temporary ones go, is reported with the number of
+the file, which `--first N --files 1` repeats.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import collections
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -58,12 +60,16 @@ def watch(
     counts: collections.Counter[tuple[str, str]] = collections.Counter()
     faults: list[str] = []
     peak, first = 0, numbers.start
+    home = folder / "home"
+    home.mkdir()
+    around = os.environ | dict.fromkeys(("HOME", "TMPDIR"), str(home))
+    around["MPLCONFIGDIR"] = str(folder / "matplotlib")
     while first < numbers.stop:
         told = folder / f"{first}.jsonl"
-        command = [sys.executable, __file__, "--first", str(first)]
+        command = [sys.executable, str(Path(__file__).resolve()), "--first", str(first)]
         command += ["--files", str(numbers.stop - first), "--told", str(told)]
         with (folder / "stderr").open("wb") as said:
-            process = subprocess.Popen(command, stderr=said)
+            process = subprocess.Popen(command, stderr=said, cwd=home, env=around)
             hung = _hangs(process, told)
         lines = told.read_text().splitlines() if told.exists() else []
         read = [json.loads(line) for line in lines]
@@ -79,6 +85,8 @@ def watch(
         if not read and len(faults) > 10:
             break  # what is wrong is not the files
         first += bool(hung or process.returncode)
+    if written := sorted(str(path.relative_to(home)) for path in home.rglob("*")):
+        faults.append(f"files were written that nobody asked for: {', '.join(written[:5])}")
     if peak > MOST_MEMORY:
         faults.append(f"{peak / 2**30:.1f} GiB of memory")
     return counts, faults, peak
@@ -107,8 +115,8 @@ def read_all(numbers: range, told: Path) -> NoReturn:
 
     preprocess = preprocessor(SIDE, "cover")
     photos = stored()
-    with tempfile.TemporaryDirectory() as folder, told.open("w", buffering=1) as lines:
-        path = Path(folder) / "photo"
+    path = told.with_name("photo")
+    with told.open("w", buffering=1) as lines:
         for number in numbers:
             data = broken(photos, number)
             path.write_bytes(data)

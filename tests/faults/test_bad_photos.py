@@ -20,6 +20,7 @@ from PIL import Image, ImageOps
 from ajl_tf import predict, preview, train
 from ajl_tf.assessment.predictions import read_predictions
 from ajl_tf.dataset.canvases import load_canvases
+from ajl_tf.dataset.refusals import TOO_MANY_PIECES
 from ajl_tf.errors import run_verb
 from ajl_tf.serving.savedmodel import load
 
@@ -68,6 +69,7 @@ ACCEPTED: dict[str, Callable[[], bytes]] = {
     "grey PNG with alpha": lambda: _encoded(ALPHA.convert("LA"), "PNG"),
     "turned PNG": lambda: _encoded(RGB, "PNG", exif=TURNED),
     "animated PNG": lambda: _encoded(RGB, "PNG", **_ANIMATED),
+    "JPEG after fill bytes": lambda: JPEG[:2] + b"\xff" * 10_000 + JPEG[2:],
     "1x1": lambda: _encoded(RGB.crop((7, 7, 8, 8)), "PNG"),
     "30000 wide": lambda: _encoded(RGB.resize((30_000, SIDE)), "PNG"),
 }
@@ -82,6 +84,7 @@ REFUSED: dict[str, tuple[Callable[[], bytes], str]] = {
     "truncated JPEG": (lambda: JPEG[:-100], "damaged, cut short or of a rare kind"),
     "truncated PNG": (lambda: _encoded(RGB, "PNG")[:-100], "damaged, cut short or of a rare kind"),
     "12-bit JPEG": (lambda: TWELVE_BITS, "damaged, cut short or of a rare kind"),
+    "JPEG in pieces": (lambda: JPEG[:2] + b"\xff\xfe\0\2" * 20_000 + JPEG[2:], TOO_MANY_PIECES),
     "empty": (lambda: b"", "the file is empty"),
     "text": (lambda: b"dear diary,", "not a JPEG or PNG photo (it begins with b'dear dia')"),
 }
@@ -161,8 +164,11 @@ def test_predict_answers_for_what_is_accepted_and_lists_the_rest(
 @pytest.mark.parametrize("name", REFUSED)
 def test_the_savedmodels_own_functions_refuse_the_same(name: str, photos: Path, model: Any) -> None:
     data = (photos / f"{name}.jpg").read_bytes()
-    decoder = name.startswith(("truncated", "12-bit"))
-    words = "Invalid (JPEG|PNG) data" if decoder else "not a JPEG or PNG photo"
+    words = "not a JPEG or PNG photo"
+    if name.startswith(("truncated", "12-bit")):
+        words = "Invalid (JPEG|PNG) data"
+    elif name == "JPEG in pieces":
+        words = re.escape(TOO_MANY_PIECES)
     with pytest.raises(tf.errors.InvalidArgumentError, match=words):
         model.preprocess(tf.constant(data))
     with pytest.raises(tf.errors.InvalidArgumentError, match=words):
