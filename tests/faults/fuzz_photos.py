@@ -63,7 +63,7 @@ def watch(
     home = folder / "home"
     home.mkdir()
     around = os.environ | dict.fromkeys(("HOME", "TMPDIR"), str(home))
-    around["MPLCONFIGDIR"] = str(folder / "matplotlib")
+    around |= {name: str(folder / name) for name in ("MPLCONFIGDIR", "KERAS_HOME")}  # settings
     while first < numbers.stop:
         told = folder / f"{first}.jsonl"
         command = [sys.executable, str(Path(__file__).resolve()), "--first", str(first)]
