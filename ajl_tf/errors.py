@@ -40,6 +40,26 @@ def listed(problems: Sequence[str], limit: int = _LISTED) -> str:
     return "\n".join(lines)
 
 
+@contextmanager
+def memory_told(remedy: str) -> Iterator[None]:
+    """Says what to do where the memory is used up, the computer's or a GPU's.
+
+    Args:
+        remedy: A sentence or two.
+
+    Raises:
+        UserError: It was.
+    """
+    try:
+        yield
+    except _of_memory() as error:
+        # TensorFlow calls a full disk an exhausted resource as well.
+        if os.strerror(errno.ENOSPC) in str(error):
+            raise
+        what = " ".join(str(error).split())[:200]
+        raise UserError(f"out of memory ({what}). {remedy}") from None
+
+
 def run_verb(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | None = None) -> int:
     """Runs a verb's `main`, turning what a user can mend into one message and an exit code.
 
@@ -104,6 +124,11 @@ def _of_files() -> tuple[type[Exception], ...]:
     """What a failed read or write raises; TensorFlow, where it is loaded, has errors of its own."""
     tensorflow = sys.modules.get("tensorflow")
     return (OSError, tensorflow.errors.OpError) if tensorflow else (OSError,)
+
+
+def _of_memory() -> tuple[type[Exception], ...]:
+    tensorflow = sys.modules.get("tensorflow")
+    return (MemoryError, tensorflow.errors.ResourceExhaustedError) if tensorflow else (MemoryError,)
 
 
 def _machine_limit(error: Exception) -> str | None:

@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ajl_tf.errors import UserError, run_verb
+from ajl_tf.errors import UserError, memory_told, run_verb
 from ajl_tf.process import import_tensorflow
 
 if TYPE_CHECKING:
@@ -27,6 +27,11 @@ if TYPE_CHECKING:
 ANY_NETWORK = ("grad_cam", "shap", "occlusion")
 ATTENTION = "attention"  # the method, and the pooling that it is of
 METHODS = (*ANY_NETWORK, ATTENTION)
+MORE_MEMORY = (
+    "Its batches are small already: explain fewer photos (--limit), by one --method at a time, on "
+    "a machine with more memory, or, where it was a GPU's, with CUDA_VISIBLE_DEVICES=-1 before the "
+    "command."
+)
 EXAMPLES = 12  # photos of which the tone audit draws what it did
 
 
@@ -57,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(PHOTO_ALONE)
     if experiment.model.views != "none":
         print(ONE_VIEW)
-    with result_folder(out) as folder:
+    with result_folder(out) as folder, memory_told(MORE_MEMORY):
         report = _about(run, options, methods)
         if methods:
             report |= _explain(run, experiment.input_size, subject, methods, folder)

@@ -12,11 +12,15 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from ajl_tf.errors import UserError, run_verb
+from ajl_tf.errors import UserError, memory_told, run_verb
 from ajl_tf.files import check_name
 from ajl_tf.process import import_tensorflow
 from ajl_tf.train_options import add_folders
 
+MORE_MEMORY = (
+    "Its batches are small already: export on a machine with more memory, or, where it was a "
+    "GPU's, with CUDA_VISIBLE_DEVICES=-1 before the command."
+)
 VIEWS = ("none", "flips", "flips+crops")
 
 
@@ -36,10 +40,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = Options(
         arguments.tta, not arguments.no_unlike, arguments.cache, arguments.logit_adjustment
     )
-    if len(runs) == 1:
-        made = export_run(runs[0], arguments.saved_models, arguments.runs, options)
-    else:
-        made = export_ensemble(runs, arguments.saved_models, arguments.runs, name, options)
+    with memory_told(MORE_MEMORY):
+        if len(runs) == 1:
+            made = export_run(runs[0], arguments.saved_models, arguments.runs, options)
+        else:
+            made = export_ensemble(runs, arguments.saved_models, arguments.runs, name, options)
     if made.scores is not None:
         print(f"scores       {made.scores}")
     print(f"SavedModel   {made.version}")

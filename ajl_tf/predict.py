@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ajl_tf.errors import UserError, run_verb
+from ajl_tf.errors import UserError, memory_told, run_verb
 from ajl_tf.process import import_tensorflow
 
 if TYPE_CHECKING:
@@ -135,7 +135,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     else:
         bfloat16 = arguments.bfloat16
         answers = predict_spread(arguments.model, *asked, arguments.workers, bfloat16=bfloat16)
-    predicted, errors, strange = _predict(model, rows, empty, unfinished, answers)
+    with memory_told(_smaller(arguments.batch_size)):
+        predicted, errors, strange = _predict(model, rows, empty, unfinished, answers)
     try:
         put_new(unfinished, arguments.out)
     except UserError as error:
@@ -161,6 +162,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
         print(f"submission   {arguments.submission} ({len(wanted)} ids, in the order of test.csv)")
     return EXIT_SOME_UNREADABLE if errors else 0
+
+
+def _smaller(batch_size: int) -> str:
+    """What to do where the memory was too small for a batch."""
+    if batch_size == 1:
+        return "The batch is 1 photo already: use a machine with more memory, or a smaller model."
+    return (
+        f"--batch-size is {batch_size}. Run the command again with --batch-size {batch_size // 2}."
+    )
 
 
 def _empty_table(rows: pd.DataFrame, model: Any, source: Path) -> pd.DataFrame:

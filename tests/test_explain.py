@@ -21,7 +21,7 @@ from ajl_tf.config_file import parse_experiment
 from ajl_tf.dataset.images import decode, fit, to_input
 from ajl_tf.dataset.manifest import labelled, read_manifest
 from ajl_tf.errors import run_verb
-from ajl_tf.explanation import methods
+from ajl_tf.explanation import methods, publish
 from ajl_tf.models.classifier import build_classifier
 from ajl_tf.runs import create_run, write_json
 
@@ -299,3 +299,15 @@ def test_a_folder_of_other_things_is_left_alone(
     assert run_verb(explain.main, [str(run), "--out", str(tmp_path)]) == 2
     assert "nothing was written" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_out_of_memory_says_what_to_do(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(publish, "explain_all", lambda *_: np.zeros(1 << 50))  # petabytes
+    options = ["--limit", "2", "--out", str(tmp_path / "out")]
+    assert run_verb(explain.main, [str(run), *options]) == 2
+    said = capsys.readouterr().err
+    assert "error: out of memory (" in said
+    assert "fewer photos (--limit)" in said
+    assert not (tmp_path / "out").exists()

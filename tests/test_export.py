@@ -6,11 +6,13 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+import tensorflow as tf
 
 from ajl_tf import export
 from ajl_tf.config_tables import Model
 from ajl_tf.dataset.views import Views
 from ajl_tf.errors import run_verb
+from ajl_tf.serving import export as exporting
 
 
 def test_a_name_is_for_several_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,3 +51,13 @@ def test_a_name_leads_nowhere_else(
 ) -> None:
     assert run_verb(export.main, [str(tmp_path), str(tmp_path / "b"), "--name", name]) == 2
     assert "--name takes up to 80 letters" in capsys.readouterr().err
+
+
+def test_out_of_memory_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(exporting, "export_run", lambda *_: tf.zeros(1 << 50))  # petabytes
+    assert run_verb(export.main, [str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: out of memory (")
+    assert "CUDA_VISIBLE_DEVICES=-1" in said

@@ -388,3 +388,20 @@ def test_what_another_process_made_meanwhile_stays(
         assert len(read_predictions(tmp_path / "out.csv.unfinished")) == 9
     else:
         assert "another predict writes there" in error
+
+
+@pytest.mark.parametrize(("size", "remedy"), [(8, "--batch-size 4."), (1, "a smaller model")])
+def test_out_of_memory_says_which_batch_to_try(
+    run: Predict,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    size: int,
+    remedy: str,
+) -> None:
+    monkeypatch.setattr(batch, "_answer", lambda *_: tf.zeros(1 << 50))  # petabytes
+    assert run(folder, tmp_path / "out.csv", "--batch-size", str(size)) == 2
+    said = capsys.readouterr().err
+    assert "error: out of memory (" in said
+    assert remedy in said

@@ -20,7 +20,7 @@ import tensorflow as tf
 
 from ajl_tf.dataset import exif, headers, images
 from ajl_tf.dataset.reading import Preprocess, read_photos
-from ajl_tf.errors import UserError, listed
+from ajl_tf.errors import UserError, listed, memory_told
 from ajl_tf.files import atomic_path, locked, sweep
 
 _FORM = "with a digest"  # of the cache file: files of another form are not found
@@ -39,6 +39,10 @@ def preprocessor(size: int, mode: images.Fit) -> Preprocess:
     return function
 
 
+@memory_told(
+    "It was while photos were read: free some, or lower data.memory_limit_mb, above which they lie "
+    "in a file."
+)
 def load_canvases(
     paths: Sequence[str],
     size: int,
@@ -62,7 +66,8 @@ def load_canvases(
         uint8 `(len(paths), size, size, 3)`, an array in memory or one mapped from a file.
 
     Raises:
-        UserError: Some photos cannot be decoded; each is named with the reason.
+        UserError: Some photos cannot be decoded; each is named with the reason. Or the memory is
+            used up.
     """
     shape = (len(paths), size, size, 3)
     photos = _decoded(paths, preprocessor(size, mode), announce)

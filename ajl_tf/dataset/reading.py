@@ -27,6 +27,8 @@ def read_photos(
 ) -> Iterator[np.ndarray | str]:
     """Yields for each path, in order, its canvas, or a sentence that says why there is none.
 
+    Where the memory is used up, that is raised: it says nothing of the photo.
+
     Args:
         paths: Photo files.
         preprocess: Scalar string (a file's bytes) -> uint8 `(C, C, 3)`; a `tf.function`, which
@@ -58,7 +60,7 @@ def _read(path: Path, preprocess: Preprocess) -> np.ndarray | str:
         return "the file is empty"
     try:
         canvas: Any = preprocess(tf.constant(data))
-    except (tf.errors.InvalidArgumentError, tf.errors.ResourceExhaustedError) as error:
+    except tf.errors.InvalidArgumentError as error:
         return _reason(data, error)
     array: np.ndarray = canvas.numpy()
     return array

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from ajl_tf import errors
 from ajl_tf.config import Experiment
 from ajl_tf.dataset.canvases import content_hash, load_canvases
 from ajl_tf.errors import UserError, listed
@@ -70,31 +69,16 @@ def held(run: Path, batch_size: int) -> Iterator[None]:
             raise
 
 
-@contextmanager
-def memory_told(batch_size: int) -> Iterator[None]:
-    """Says what to do where a training uses up the memory.
-
-    Raises:
-        UserError: It did.
-    """
-    import tensorflow as tf
-
-    try:
-        yield
-    except (MemoryError, tf.errors.ResourceExhaustedError) as error:
-        # TensorFlow calls a full disk an exhausted resource as well.
-        if os.strerror(errno.ENOSPC) in str(error):
-            raise
-        what = " ".join(str(error).split())[:200]
-        if batch_size == 1:
-            remedy = "The batch is 1 photo already: use a smaller model.input_size or backbone."
-        else:
-            remedy = (
-                f"training.batch_size is {batch_size}. Begin anew with --set training.batch_size="
-                f"{batch_size // 2}, and with twice the phases.accumulate for updates of the same "
-                "size."
-            )
-        raise UserError(f"out of memory ({what}). {remedy}") from None
+def memory_told(batch_size: int) -> AbstractContextManager[None]:
+    """As `errors.memory_told`, of a training with such batches."""
+    if batch_size == 1:
+        remedy = "The batch is 1 photo already: use a smaller model.input_size or backbone."
+    else:
+        remedy = (
+            f"training.batch_size is {batch_size}. Begin anew with --set training.batch_size="
+            f"{batch_size // 2}, and with twice the phases.accumulate for updates of the same size."
+        )
+    return errors.memory_told(remedy)
 
 
 def record_job(run: Path, job: Job, task: Task) -> None:

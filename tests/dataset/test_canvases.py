@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from ajl_tf.dataset import canvases, reading
@@ -213,3 +214,13 @@ def test_all_photos_that_cannot_be_used_are_named_in_one_message(
     assert all(f"{path}: damaged" in message for path in bad)
     assert "take their rows out of the CSV" in message
     assert not any((tmp_path / "cache").glob("*"))
+
+
+def test_where_the_memory_is_used_up_that_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    greedy = lambda *_: lambda _: tf.zeros(1 << 50)  # noqa: E731 - petabytes
+    monkeypatch.setattr(canvases, "preprocessor", greedy)
+    with pytest.raises(UserError, match=r"out of memory .* lower data\.memory_limit_mb"):
+        load_canvases([str(tmp_path / "a.png")], 8, "cover", cache=tmp_path, memory_limit_mb=1)

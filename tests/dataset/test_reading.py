@@ -128,3 +128,16 @@ def test_an_error_that_is_no_photos_fault_is_raised(numbered: list[Path]) -> Non
 
 def test_no_paths_give_no_photos() -> None:
     assert list(read_photos([], PREPROCESS)) == []
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")]
+)
+def test_where_the_memory_is_used_up_the_photo_is_not_blamed(
+    numbered: list[Path], error: Exception
+) -> None:
+    def greedy(data: tf.Tensor) -> tf.Tensor:
+        raise error
+
+    with pytest.raises(type(error)):
+        list(read_photos(numbered, greedy))
