@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,10 @@ from ajl_tf.tuning.study import (
     KILLED,
     POINT,
     REASON,
+    alone,
     is_left,
+    others_left,
     points_of,
-    revived,
     trial_folder,
 )
 from ajl_tf.tuning.sweep import Span, Sweep, as_toml
@@ -59,10 +61,12 @@ def run_trials(
     import optuna
 
     points = points_of(sweep)
+    claim = ExitStack()  # from the look at what is left until the trial runs, which others count
 
     def objective(trial: optuna.Trial) -> float:
+        claim.close()
         if points and trial.user_attrs.get(POINT) not in points:
-            # Another process took the last one, or the file has lost the row since it was queued.
+            # The file has lost the row since it was queued.
             trial.set_user_attr(POINT, None)
             raise optuna.TrialPruned
         study.sampler = _sampler(study, sweep, trial.number)
@@ -88,15 +92,19 @@ def run_trials(
 
     ended: list[optuna.trial.FrozenTrial] = []
     failures = 0
-    while failures < _FAILURES and (
-        is_left(study, sweep, bool(points))
-        or (points and revived(study) and is_left(study, sweep, True))
-    ):
-        study.optimize(
-            objective, n_trials=1, catch=TrainingError, callbacks=[lambda _, t: ended.append(t)]
-        )
-        told(ended[-1])
-        failures = failures + 1 if ended[-1].state.name == "FAIL" else 0
+    with claim:
+        while failures < _FAILURES:
+            claim.enter_context(alone(folder))
+            if not is_left(study, sweep):
+                claim.close()
+                if others_left(study, sweep, folder):
+                    continue
+                break
+            study.optimize(
+                objective, n_trials=1, catch=TrainingError, callbacks=[lambda _, t: ended.append(t)]
+            )
+            told(ended[-1])
+            failures = failures + 1 if ended[-1].state.name == "FAIL" else 0
 
 
 def _check_data(study: optuna.Study, trial: optuna.Trial, data: str) -> None:

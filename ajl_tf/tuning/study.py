@@ -144,32 +144,37 @@ def _queue(study: optuna.Study, sweep: Sweep) -> None:
             study.enqueue_trial({}, user_attrs={POINT: point})
 
 
-def is_left(study: optuna.Study, sweep: Sweep, queued: bool) -> bool:
-    """Whether a trial is to be begun; `queued`: only one that waits."""
-    states = [trial.state.name for trial in study.get_trials(deepcopy=False)]
-    done = sum(state in ("COMPLETE", "PRUNED") for state in states)
-    if sweep.trials is not None and done >= sweep.trials:
+def is_left(study: optuna.Study, sweep: Sweep) -> bool:
+    """Whether a trial is to be begun; of a grid, or of rows, one that waits."""
+    points, trials = points_of(sweep), study.get_trials(deepcopy=False)
+    begun = sum(
+        trial.state.name in ("COMPLETE", "PRUNED", "RUNNING")
+        # Nor what is no trial of the file (any more).
+        and (not points or trial.user_attrs.get(POINT) in points)
+        for trial in trials
+    )
+    if sweep.trials is not None and begun >= sweep.trials:
         return False
-    return not queued or "WAITING" in states
+    return not points or any(trial.state.name == "WAITING" for trial in trials)
 
 
-def revived(study: optuna.Study) -> bool:
-    """Waits for trials of other processes; whether one has died, so that its trial waits again."""
+def others_left(study: optuna.Study, sweep: Sweep, folder: Path) -> bool:
+    """Waits for trials of other processes; whether one has died or failed, so that some is left."""
     import optuna
 
     end = time.monotonic() + _BEAT + _GRACE
     while running := study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.RUNNING]):
-        with warnings.catch_warnings():
+        with alone(folder), warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             optuna.storages.fail_stale_trials(study)
-        if study.get_trials(deepcopy=False, states=[optuna.trial.TrialState.WAITING]):
+        if is_left(study, sweep):
             return True
         if time.monotonic() > end:
             numbers = ", ".join(str(trial.number) for trial in running)
             print(f"other processes still train: trial {numbers}", file=sys.stderr)
             return False
         time.sleep(_LOOK)
-    return False
+    return is_left(study, sweep)
 
 
 def _first(trial: optuna.trial.BaseTrial) -> int:

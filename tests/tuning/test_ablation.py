@@ -133,6 +133,16 @@ def test_a_row_that_is_changed_is_tried_anew(folder: Path) -> None:
     assert pd.read_csv(folder / "out/outcome.csv")["row"].tolist() == ["as it is", "cutmix"]
 
 
+def test_a_row_that_the_file_has_lost_is_no_trial(folder: Path) -> None:
+    (folder / "sweep.toml").write_text("trials = 2\n" + ROWS + MORE)
+    assert tune(folder) == 0
+    (folder / "sweep.toml").write_text("trials = 4\n" + ROWS)
+    assert tune(folder) == 0
+    outcome = pd.read_csv(folder / "out/outcome.csv")
+    assert outcome["row"].tolist() == ["as it is", "cutmix"] * 2
+    assert (outcome["state"] == "complete").all()
+
+
 def test_rows_whose_predictions_are_gone_are_told(folder: Path) -> None:
     tune(folder)
     (folder / "out/trials/trial-0001/runs/small-1/fold_0/predictions.csv").unlink()

@@ -256,13 +256,21 @@ def test_a_search_that_goes_on_draws_what_it_would_have_drawn(folder: Path) -> N
     assert outcome(folder)[key].tolist() == drawn[1]
 
 
-# A process of its own, whose trials run the stand-in; it begins when as many others are ready.
+# A process of its own, whose trials run the stand-in. It begins when as many others are ready, and
+# is slow to act on what it first sees, so that others see it too if they can.
 PROCESS = """
 import sys, time
 from pathlib import Path
 from ajl_tf.errors import run_verb
 from ajl_tf.tune import main
-import ajl_tf.tuning.running, optuna
+from ajl_tf.tuning import running
+import optuna
+look = running.is_left
+def look_and_wait(*rest):
+    running.is_left, seen = look, look(*rest)
+    time.sleep(2)
+    return seen
+running.is_left = look_and_wait
 sys.executable = {stand_in!r}
 here, number = Path({here!r}), {number}
 (here / f"ready-{{number}}").touch()
@@ -285,16 +293,25 @@ def tune_at_once(folder: Path, processes: int) -> None:
 
 def test_processes_begun_together_try_each_point_once(folder: Path) -> None:
     """And queue it once: so many that each process still does while the next one looks."""
-    many = GRID.replace("[1, 2]", str(list(range(60)))).replace("[set]", "trials = 4\n[set]")
+    many = GRID.replace("[1, 2]", str(list(range(40)))).replace("[set]", "trials = 4\n[set]")
     (folder / "sweep.toml").write_text(many)
-    tune_at_once(folder, 3)
-    assert not outcome(folder).duplicated(["phases.only.learning_rate", "seed"]).any()
+    tune_at_once(folder, 2)
+    assert outcome(folder)["state"].tolist() == ["complete"] * 4
     with sqlite3.connect(folder / "out/study.sqlite") as database:
         points = database.execute(
             "SELECT value_json FROM trial_user_attributes WHERE key = 'point'"
         )
         queued = points.fetchall()
-    assert len(queued) == len(set(queued)) == 120
+    assert len(queued) == len(set(queued)) == 80
+
+
+def test_processes_begun_together_run_no_more_trials_than_were_asked_for(folder: Path) -> None:
+    (folder / "slow").touch()
+    (folder / "sweep.toml").write_text(SPACE.replace("trials = 5", "trials = 2"))
+    assert tune(folder, "--trials", "1") == 0
+    tune_at_once(folder, 2)
+    assert outcome(folder)["state"].tolist() == ["complete"] * 2
+    assert len(list((folder / "out/trials").iterdir())) == 2
 
 
 def _running(folder: Path, beat: str) -> None:
@@ -310,12 +327,16 @@ def _running(folder: Path, beat: str) -> None:
         )
 
 
-def test_the_trial_of_a_process_that_died_is_tried_again(folder: Path) -> None:
+@pytest.mark.parametrize(("sweep", "trials"), [(GRID, 4), (SPACE, 5)])
+def test_the_trial_of_a_process_that_died_is_tried_again(
+    folder: Path, sweep: str, trials: int
+) -> None:
+    (folder / "sweep.toml").write_text(sweep)
     assert tune(folder) == 0
     _running(folder, "-1 hours")
     assert tune(folder) == 0
     table = outcome(folder)
-    assert (table["state"] == "complete").sum() == 4
+    assert (table["state"] == "complete").sum() == trials
     assert (table["state"] == "fail").sum() == 1
 
 
