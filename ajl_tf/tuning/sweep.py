@@ -79,8 +79,9 @@ class Sweep(Table):
             validation rows of a holdout (its test rows select nothing).
         seed: Of what is drawn.
         trials: How many; None is all of a grid.
-        prune: Stop a trial early whose score is below the median of the others at its epoch
-            (needs epochs that validate: a holdout, or keep = "best").
+        prune: Stop a trial early whose weighted F1 on the validation rows is below the median of
+            the others at its epoch (needs epochs that validate: a holdout, or keep = "best"). No
+            other score is taken after each epoch, so `score` must be weighted F1.
         patience: Epochs of every trial before it may be stopped.
         grid: Key -> values; every combination is tried. A `seed` here is not a setting but a
             repetition: the outcome averages over it.
@@ -116,6 +117,11 @@ class Sweep(Table):
             raise ValueError("seeds goes with [rows.<name>]; in a [grid] write seed = [1, 2]")
         if self.rows and self.prune:
             raise ValueError("prune would end rows that are to be compared; leave it out")
+        if self.prune and self.score != "weighted_f1":
+            raise ValueError(
+                "prune goes by weighted F1, the only score that is taken after each epoch: it "
+                f'needs score = "weighted_f1". Received: score = "{self.score}"'
+            )
         if len(set(self.seeds)) < len(self.seeds) or BASE in self.rows:
             raise ValueError(f"seeds must differ, and no row may be called {BASE!r}")
         if self.space and self.trials is None:

@@ -427,6 +427,10 @@ def test_a_fold_is_scored_on_all_of_its_rows(tmp_path: Path) -> None:
         (GRID.replace("[0.001, 0.01]", "[0.001, -1]"), r"learning_rate = -1"),
         (GRID.replace("phases.only.learning_rate", "phases.only.rate"), "rate"),
         (GRID + '"model.dropout" = [0.2]', "model.dropout"),
+        (
+            GRID.replace("[set]", 'prune = true\nscore = "macro_f1"\n[set]'),
+            r'prune goes by weighted F1.*score = "weighted_f1"\. Received: score = "macro_f1"',
+        ),
         (GRID.replace("small.toml", "none.toml"), "no experiment file"),
         (SPACE.replace("step = 8", "step = 0.5"), "step must be a whole number above 0"),
         (SPACE.replace("step = 8", "step = 0"), "step must be a whole number above 0"),
