@@ -13,8 +13,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
+from ajl_tf.config import Experiment
 from ajl_tf.config_file import load_experiment
 from ajl_tf.config_tables import Name, Table
+from ajl_tf.dataset.splits import parse_scheme
 from ajl_tf.errors import UserError, listed
 
 Value = bool | int | float | str | list[bool | int | float | str]
@@ -191,12 +193,27 @@ def read_sweep(path: Path) -> tuple[Sweep, Path]:
     refusals = {}
     for varied in sweep.combinations():
         try:
-            load_experiment(experiment, sweep.changes(varied))
+            _check_parts(sweep, load_experiment(experiment, sweep.changes(varied)))
         except UserError as error:
             refusals[str(error)] = ", ".join(f"{k} = {as_toml(v)}" for k, v in varied.items())
     if refusals:
         raise UserError(
-            f"{path} has trials that {experiment} refuses:\n"
+            f"{path} asks for trials that {experiment} cannot have:\n"
             + listed([f"{where}: {problem}" for problem, where in refusals.items()])
         )
     return sweep, experiment
+
+
+def _check_parts(sweep: Sweep, experiment: Experiment) -> None:
+    """Refuses a fold that a trial does not have, and `prune` where none of its epochs validates."""
+    scheme, keep = experiment.split.scheme, experiment.training.keep
+    column, shares = parse_scheme(scheme)
+    if sweep.fold is not None and column != "fold":
+        raise UserError(f"fold goes with folds, and the split is {scheme!r}. Leave fold out")
+    if sweep.fold is not None and sweep.fold >= len(shares):
+        raise UserError(f"fold must be 0 to {len(shares) - 1}. Received: fold = {sweep.fold}")
+    if sweep.prune and column == "fold" and keep == "last":
+        raise UserError(
+            "prune needs epochs that validate, which folds do not have with training.keep = "
+            "'last'. Leave prune out, or set training.keep to 'best'"
+        )

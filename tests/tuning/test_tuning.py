@@ -45,6 +45,13 @@ experiment = "small.toml"
 "phases.only.learning_rate" = [0.001, 0.01]
 "seed" = [1, 2]
 """
+FOLDS = (
+    GRID
+    + """
+"split.scheme" = ["3 folds"]
+"training.keep" = ["last"]
+"""
+)
 SPACE = """
 name = "space"
 experiment = "small.toml"
@@ -431,6 +438,9 @@ def test_a_fold_is_scored_on_all_of_its_rows(tmp_path: Path) -> None:
             GRID.replace("[set]", 'prune = true\nscore = "macro_f1"\n[set]'),
             r'prune goes by weighted F1.*score = "weighted_f1"\. Received: score = "macro_f1"',
         ),
+        (GRID.replace("[set]", "fold = 0\n[set]"), "fold goes with folds.*'80/10/10'"),
+        (FOLDS.replace("[set]", "fold = 3\n[set]"), "fold must be 0 to 2. Received: fold = 3"),
+        (FOLDS.replace("[set]", "prune = true\n[set]"), "prune needs epochs that validate"),
         (GRID.replace("small.toml", "none.toml"), "no experiment file"),
         (SPACE.replace("step = 8", "step = 0.5"), "step must be a whole number above 0"),
         (SPACE.replace("step = 8", "step = 0"), "step must be a whole number above 0"),
@@ -445,6 +455,19 @@ def test_what_is_wrong_with_a_sweep_is_told_before_anything_is_trained(
     with pytest.raises(UserError, match=words):
         read_sweep(folder / "sweep.toml")
     assert not (folder / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        FOLDS.replace("[set]", "fold = 2\n[set]"),
+        FOLDS.replace("[set]", "prune = true\n[set]").replace('"last"', '"best"'),
+        FOLDS.replace("[set]", "prune = true\n[set]").replace("3 folds", "80/20"),
+    ],
+)
+def test_a_fold_that_is_there_and_epochs_that_validate_are_taken(folder: Path, text: str) -> None:
+    (folder / "sweep.toml").write_text(text)
+    assert read_sweep(folder / "sweep.toml")[0].name == "lr"
 
 
 SWEEPS = sorted((Path(__file__).parents[2] / "experiments/sweeps").glob("*.toml"))
