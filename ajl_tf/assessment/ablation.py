@@ -46,8 +46,10 @@ def ablation(
 
     Returns:
         `{n, clusters, rows}`; `rows`: name to `{seeds, weighted_f1: figure, difference: figure,
-        of_seeds: list, conclusion, worst_band: {group, figure}}`, in order; the base and whatever
-        has no seed in common with it are without `difference`, or left out.
+        of_seeds: list, conclusion, worst_band: {group, figure}, band_of_base: {group, difference,
+        of_seeds, conclusion}}`, in order. `worst_band` is the row's own, `band_of_base` the one
+        that is worst for the base, both in standardised recall; None where no band has photos
+        enough. The base has no differences; what has no seed in common with it is left out.
 
     Raises:
         UserError: The predictions are not of the same photos.
@@ -82,22 +84,31 @@ def _section(sides: Mapping[str, Mapping[int, Scored]], base: str, first: Scored
         for name, of_seeds in scores.items():
             f1 = np.stack([score for score, _ in of_seeds.values()], axis=-1)
             same = np.stack([scores[base][seed][0] for seed in of_seeds], axis=-1)
-            recalls = np.stack([recall for _, recall in of_seeds.values()])
+            recalls = np.stack([recall for _, recall in of_seeds.values()], axis=-1)
+            of_base = np.stack([scores[base][seed][1] for seed in of_seeds], axis=-1)
             found |= {
                 f"weighted_f1 {name}": f1.mean(axis=-1),
                 f"difference {name}": (f1 - same).mean(axis=-1),
                 f"of_seeds {name}": f1 - same,
-                f"recall {name}": recalls.mean(axis=0),
+                f"recall {name}": recalls.mean(axis=-1),
+                f"difference of recall {name}": (recalls - of_base).mean(axis=-1),
+                f"of_seeds of recall {name}": recalls - of_base,
             }
         return found
 
     def tell(found: Found) -> Json:
+        worst = _worst(found, f"recall {base}", certain)
         return {
             name: {
                 "seeds": list(of_seeds),
                 "weighted_f1": _figure(found, f"weighted_f1 {name}", first.certain),
                 **({} if name == base else _difference(found, name, first.certain)),
-                "worst_band": _worst(found, f"recall {name}", certain),
+                "worst_band": _band(found, f"recall {name}", certain),
+                **(
+                    {}
+                    if name == base
+                    else {"band_of_base": _difference_of_band(found, name, worst)}
+                ),
             }
             for name, of_seeds in sides.items()
         }
@@ -117,7 +128,19 @@ def _scores(rows: Scored, weights: Floats) -> tuple[Floats, Floats]:
 
 def _difference(found: Found, name: str, certain: bool) -> dict[str, Json]:
     told = _figure(found, f"difference {name}", certain)
-    of_seeds = found.value[f"of_seeds {name}"]
+    return _concluded(told, found.value[f"of_seeds {name}"])
+
+
+def _difference_of_band(found: Found, name: str, band: int | None) -> Json:
+    if band is None:
+        return None
+    figures, of_seeds = f"difference of recall {name}", found.value[f"of_seeds of recall {name}"]
+    told = figure(found.value[figures][band], found.intervals(figures)[:, band])
+    return {"group": BANDS[band], **_concluded(told, of_seeds[band])}
+
+
+def _concluded(told: dict[str, float | None], of_seeds: Floats) -> dict[str, Json]:
+    """A difference, each seed's, and what can be said of it."""
     if told["low"] is None or told["high"] is None:
         words = "too few photos for an interval"
     elif told["low"] <= 0 <= told["high"] or of_seeds.min() <= 0 <= of_seeds.max():
@@ -131,14 +154,19 @@ def _difference(found: Found, name: str, certain: bool) -> dict[str, Json]:
     }
 
 
-def _worst(found: Found, name: str, certain: Bools) -> Json:
+def _worst(found: Found, name: str, certain: Bools) -> int | None:
+    """Position of the band with the lowest figure, of those with photos enough."""
     values = np.where(certain, found.value[name], np.nan)
-    if np.isnan(values).all():
+    return None if np.isnan(values).all() else int(np.nanargmin(values))
+
+
+def _band(found: Found, name: str, certain: Bools) -> Json:
+    worst = _worst(found, name, certain)
+    if worst is None:
         return None
-    worst = int(np.nanargmin(values))
     return {
         "group": BANDS[worst],
-        "figure": figure(values[worst], found.intervals(name)[:, worst]),
+        "figure": figure(found.value[name][worst], found.intervals(name)[:, worst]),
     }
 
 

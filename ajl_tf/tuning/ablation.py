@@ -26,6 +26,7 @@ _HEAD = (
     f"difference to {BASE}",
     "with each seed",
     "worst tone band: standardised recall [95 %]",
+    f"difference on the worst band of {BASE}",
     "minutes",
 )
 
@@ -66,9 +67,11 @@ def _table(
 ) -> str:
     lines = [f"| {' | '.join(_HEAD)} |", "|---" * len(_HEAD) + "|"]
     for name, row in found["rows"].items():
-        difference = "–"
+        difference = on_band = "–"
         if name != BASE:
-            difference = f"{_figure(row['difference'], '+')} {row['conclusion']}"
+            difference = _difference(row)
+        if band := row.get("band_of_base"):
+            on_band = f"{band['group']}: {_difference(band)}"
         seeds = ", ".join(f"{value:+.3f}" for value in row.get("of_seeds", []))
         worst, changes = row["worst_band"], sweep.rows.get(name, {})
         cells = (
@@ -78,6 +81,7 @@ def _table(
             difference,
             seeds or "–",
             f"{worst['group']}: {_figure(worst['figure'])}" if worst else "–",
+            on_band,
             f"{sum(minutes[name]) / len(minutes[name]):.1f}" if minutes[name] else "–",
         )
         lines.append(f"| {' | '.join(cells)} |")
@@ -91,11 +95,16 @@ def _note(found: Mapping[str, Any], sweep: Sweep, experiment: Path) -> str:
     return (
         f"`{experiment.name}`{shared}; {where}: {found['n']:,} photos in {found['clusters']:,} "
         f"groups of copies; seed: {seeds}. Intervals are of a bootstrap over these groups, the "
-        "same for every row, and of a difference paired by photo and seed; the luck of a training "
+        "same for every row, and of a difference paired by photo and seed; that on the worst band "
+        f"is of standardised recall on the band that is worst for {BASE}. The luck of a training "
         f'is not in them. "{NOISE.capitalize()}": the interval holds 0, or the seeds disagree '
         "about the sign. Many rows are compared, each by itself: of twenty that change nothing, "
         "one interval excludes 0 all the same."
     )
+
+
+def _difference(told: Mapping[str, Any]) -> str:
+    return f"{_figure(told['difference'], '+')} {told['conclusion']}"
 
 
 def _figure(figure: Mapping[str, float | None], sign: str = "") -> str:

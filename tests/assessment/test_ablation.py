@@ -93,6 +93,52 @@ def test_the_worst_band_is_the_known_one_with_the_lowest_mean_recall() -> None:
     assert worst["figure"]["low"] <= worst["figure"]["value"] <= worst["figure"]["high"]
 
 
+def test_the_difference_on_the_worst_band_of_the_base_is_that_of_a_loop() -> None:
+    """Also of a row whose own worst band is another."""
+    base = {1: table(0.6, 1), 2: table(0.6, 2)}
+    other = {1: table(0.75, 3), 2: table(0.75, 4)}
+    for rows, tones in ((base, (5, 6)), (other, (1, 2))):
+        for each in rows.values():
+            each.loc[each["skin_tone"].isin(tones) & (each.index % 4 > 0), "predicted"] = "a"
+    found = ablation({"base": base, "other": other}, "base", resamples=40, seed=7)["rows"]
+    assert found["base"]["worst_band"]["group"] == "5-6"
+    assert found["other"]["worst_band"]["group"] == "1-2"
+    assert "band_of_base" not in found["base"]
+
+    order = base[1]
+    dark = order["skin_tone"].isin((5, 6)).to_numpy()
+    sides = [(aligned(other[s], order), aligned(base[s], order)) for s in (1, 2)]
+    ids = {group: i for i, group in enumerate(dict.fromkeys(order["group_id"]))}
+    cluster = order["group_id"].map(ids).to_numpy()
+
+    def gains(rows: np.ndarray) -> list[float]:
+        """All conditions occur in all bands of every resample, so that recall is macro recall."""
+        own = rows[dark[rows]]
+        return [
+            float(recall_score(*new[own].T, average="macro", zero_division=0))
+            - float(recall_score(*old[own].T, average="macro", zero_division=0))
+            for new, old in sides
+        ]
+
+    rng = np.random.default_rng(7)
+    moved = []
+    for _ in range(40):
+        drawn = rng.integers(len(ids), size=len(ids))
+        rows = np.concatenate([np.flatnonzero(cluster == c) for c in drawn])
+        seen = order.iloc[rows].query("skin_tone > 0")
+        assert len(set(zip((seen["skin_tone"] - 1) // 2, seen["label"], strict=True))) == 9
+        moved.append(np.mean(gains(rows)))
+    each = gains(np.arange(N))
+    low, high = np.quantile(moved, [0.025, 0.975])
+    told = found["other"]["band_of_base"]
+    assert told["group"] == "5-6"
+    assert told["of_seeds"] == pytest.approx(each, abs=1e-6)
+    assert told["difference"] == pytest.approx(
+        {"value": np.mean(each), "low": low, "high": high}, abs=1e-6
+    )
+    assert told["conclusion"] == "higher"
+
+
 def test_what_differs_by_little_or_by_seed_is_noise() -> None:
     base = {1: table(0.6, 1), 2: table(0.6, 2)}
     rows = {
@@ -117,6 +163,7 @@ def test_few_photos_have_no_interval() -> None:
     assert row["difference"] == {"value": 0.0, "low": None, "high": None}
     assert row["conclusion"] == "too few photos for an interval"
     assert row["worst_band"] is None
+    assert row["band_of_base"] is None
 
 
 def test_other_photos_are_refused() -> None:
