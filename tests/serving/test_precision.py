@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -47,49 +47,45 @@ def test_probabilities_are_near_those_in_float32(
     assert (near["predicted"] == exact["predicted"])[clear].all()
 
 
-def refused(saved_model: Path, drawn_set: Path, out: Path) -> None:
-    words = [str(saved_model), str(drawn_set / "test" / "test"), "--out", str(out), "--bfloat16"]
-    assert run_verb(predict.main, words) == 2
-    assert not list(out.parent.glob(f"{out.name}*"))
+def no_flag(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    (folder / "cpuinfo").write_text("flags : fpu avx512f avx512_bf16x")
+    patch.setattr(precision, "_PROCESSOR", folder / "cpuinfo")
+
+
+def no_flags(folder: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(precision, "_PROCESSOR", folder / "cpuinfo")
+
+
+def no_onednn(_: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
+
+
+def with_a_gpu(_: Path, patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["a GPU"])
+
+
+@pytest.mark.parametrize(
+    ("where", "words"),
+    [
+        (no_flag, "needs a processor with avx512_bf16 or amx_bf16"),
+        (no_flags, "needs a processor with avx512_bf16 or amx_bf16"),
+        (no_onednn, "Unset it"),
+        (with_a_gpu, "a GPU answers"),
+    ],
+)
+def test_it_is_refused_where_it_would_do_nothing(
+    where: Callable[[Path, pytest.MonkeyPatch], None],
+    words: str,
+    saved_model: Path,
+    drawn_set: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    where(tmp_path, monkeypatch)
+    out, photos = tmp_path / "out.csv", drawn_set / "test" / "test"
+    options = [str(saved_model), str(photos), "--out", str(out), "--bfloat16"]
+    assert run_verb(predict.main, options) == 2
+    assert words in capsys.readouterr().err
+    assert not list(tmp_path.glob("out.csv*"))
     assert not tf.config.optimizer.get_experimental_options().get(OPTION)
-
-
-@pytest.mark.parametrize("flags", ["flags : fpu avx512f avx512_bf16x", None])
-def test_a_processor_without_it(
-    flags: str | None,
-    saved_model: Path,
-    drawn_set: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    told = tmp_path / "cpuinfo"
-    if flags:
-        told.write_text(flags)
-    monkeypatch.setattr(precision, "_PROCESSOR", told)
-    refused(saved_model, drawn_set, tmp_path / "out.csv")
-    assert "needs a processor with avx512_bf16 or amx_bf16" in capsys.readouterr().err
-
-
-def test_without_onednn(
-    saved_model: Path,
-    drawn_set: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", "0")
-    refused(saved_model, drawn_set, tmp_path / "out.csv")
-    assert "Unset it" in capsys.readouterr().err
-
-
-def test_beside_a_gpu(
-    saved_model: Path,
-    drawn_set: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind=None: ["a GPU"])
-    refused(saved_model, drawn_set, tmp_path / "out.csv")
-    assert "a GPU answers" in capsys.readouterr().err
