@@ -199,7 +199,7 @@ class Training(Table):
     ema: Annotated[float, Field(ge=0, lt=1)] = 0.0  # momentum of the weights' average; 0 is off
     keep: Literal["best", "last"] = "best"  # best: by weighted F1 on the validation rows
     inner_validation: Annotated[float, Field(ge=0.001, lt=0.5)] = 0.1  # of a fold's training rows
-    checkpoint_minutes: Annotated[float, Field(ge=0)] = 5.0  # 0: after every batch
+    checkpoint_minutes: Annotated[float, Field(ge=0)] = 5.0  # or an epoch if cheap; 0: a batch
 
 
 class Phase(Table):

@@ -56,7 +56,7 @@ class Keeper(keras.callbacks.Callback):
             folder: The training's.
             network: All of it, whatever a phase trains.
             best: Kept as well.
-            minutes: Between two checkpoints; 0: one after every batch.
+            minutes: Between two checkpoints, at most; 0: one after every batch.
             stops: A signal that it holds back is delivered after a checkpoint.
         """
         super().__init__()
@@ -69,7 +69,8 @@ class Keeper(keras.callbacks.Callback):
         self.is_amid = False
         self._counts: list[dict[str, Any]] = []
         self._slots: list[np.ndarray] = []
-        self._due = time.monotonic() + 60 * minutes
+        self._cheap = time.monotonic()  # from then on a checkpoint costs little
+        self._due = self._cheap + 60 * minutes
         found = read_checkpoint(folder)
         self.has_gone_on = found is not None
         if found:
@@ -105,13 +106,13 @@ class Keeper(keras.callbacks.Callback):
         """Writes a checkpoint if it is time, and ends the training if that was asked."""
         if batch >= self.batch:  # or it was passed over
             self.batch = batch + 1
-            self._keep_if_due()
+            self._keep_from(self._due)
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        """As after a batch; after a phase's last epoch, `phase_done` does it."""
+        """Writes one if that costs little; after a phase's last epoch, `phase_done` does it."""
         self.epoch, self.batch = epoch + 1, 0
         if not self.model.stop_training and self.epoch < self.params["epochs"]:
-            self._keep_if_due()
+            self._keep_from(self._cheap)
 
     def phase_done(self, epochs: int) -> None:
         """Writes a checkpoint between two phases."""
@@ -129,8 +130,8 @@ class Keeper(keras.callbacks.Callback):
         amid = {"epoch": self.epoch, "batch": self.batch, "counts": counts}
         self._write({"amid": amid}, self._phase_variables())
 
-    def _keep_if_due(self) -> None:
-        if self.stops.asked is not None or time.monotonic() >= self._due:
+    def _keep_from(self, due: float) -> None:
+        if self.stops.asked is not None or time.monotonic() >= due:
             self.keep()
             self.stops.deliver()
 
@@ -145,7 +146,8 @@ class Keeper(keras.callbacks.Callback):
         write_checkpoint(self.folder, state, arrays)
         now = time.monotonic()
         # Where the disk is slow, less often.
-        self._due = now + max(60 * self.minutes, _COST * (now - start) if self.minutes else 0.0)
+        self._cheap = now + (_COST * (now - start) if self.minutes else 0.0)
+        self._due = max(now + 60 * self.minutes, self._cheap)
 
     def _put_back(self, state: dict[str, Any], arrays: list[np.ndarray]) -> None:
         self.took = state["took"]

@@ -265,3 +265,26 @@ def test_checkpoints_cost_at_most_a_hundredth_of_the_time(
     assert written[0] == 60
     assert np.diff(written).min() >= 800
     assert len(written) >= 12
+
+
+def test_each_epoch_is_kept_that_is_long_beside_a_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+
+    def write(*_: object) -> None:
+        clock[0] += 0.25
+
+    monkeypatch.setattr(keeping.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(keeping, "write_checkpoint", write)
+    keeper = keeping.Keeper(tmp_path, keras.Sequential(), None, 5.0, Stops())
+    keeper.set_model(keras.Sequential())
+    keeper.set_params({"epochs": 100})
+    keeper.model.compile(loss="mse")
+    kept = []
+    for epoch, seconds in enumerate([30.0] * 3 + [10.0] * 6):
+        clock[0] += seconds
+        before = clock[0]
+        keeper.on_epoch_end(epoch)
+        kept.append(clock[0] > before)
+    assert kept == [True] * 3 + [False, False, True] * 2
