@@ -100,7 +100,7 @@ def test_a_trial_is_the_train_command(whole: Path) -> None:
 
 
 def until(there: Callable[[], bool]) -> None:
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while not there():
         assert time.monotonic() < end
         time.sleep(0.005)

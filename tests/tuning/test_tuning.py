@@ -295,7 +295,7 @@ def tune_at_once(folder: Path, processes: int) -> None:
         code = PROCESS.format(processes=processes, **words)
         environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
         begun.append(subprocess.Popen([PYTHON, "-c", code], cwd=folder, env=environment))
-    assert [process.wait(120) for process in begun] == [0] * processes
+    assert [process.wait(300) for process in begun] == [0] * processes
 
 
 def test_processes_begun_together_try_each_point_once(folder: Path) -> None:
