@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from ajl_tf.dataset.images import Fit, fit, read
 from ajl_tf.errors import UserError
 from ajl_tf.serving.alarms import Unlike
 from ajl_tf.serving.network import Member
+from ajl_tf.serving.unfinished import unfinished
 
 __all__ = ["Member", "Server", "class_names", "load", "save"]
 
@@ -137,8 +136,7 @@ def save(server: Server, folder: Path, documents: dict[str, str], card: str = ""
         The version's folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=".unfinished-", dir=folder))
-    try:
+    with unfinished(folder) as temporary:
         tf.saved_model.save(server, str(temporary), server.signatures())
         for name, text in documents.items():
             (temporary / name).write_text(text, encoding="utf-8")
@@ -147,8 +145,6 @@ def save(server: Server, folder: Path, documents: dict[str, str], card: str = ""
             (temporary / CARD).write_text(text, encoding="utf-8")
         temporary.chmod(0o755)
         return _take_version(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def load(folder: Path) -> Any:

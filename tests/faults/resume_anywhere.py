@@ -5,7 +5,8 @@
 A run of two phases (cached features with plateau and averaged weights; fine-tuning with dropout,
 augmentation, accumulated gradients and early stopping) in three folds is trained once to its end.
 Then it is begun again, killed, gone on with, killed, …, to its end, several times over. Weights,
-histories and predictions must be those of the first. Not part of `make test`: it takes minutes.
+histories and predictions must be those of the first, and no file or folder may be left over. Not
+part of `make test`: it takes minutes.
 """
 
 from __future__ import annotations
@@ -192,11 +193,21 @@ def _differences(whole: Path, other: Path) -> Iterator[str]:
         name = path.relative_to(first)
         if _history(path) != _history(second / name):
             yield f"{name} differs"
-    left = [path.name for path in second.rglob("*") if path.name.startswith((".", "checkpoint"))]
-    if left:
+    expected, found = _everything(whole), _everything(other)
+    if left := sorted(found - expected):
         yield f"left behind: {left}"
-    if len(list((other / "saved-models").glob("anywhere/[0-9]*"))) != 1:
-        yield "not one SavedModel"
+    if missing := sorted(expected - found):
+        yield f"missing: {missing}"
+
+
+def _everything(folder: Path) -> set[str]:
+    """What is in a run, its SavedModels and its cache; TensorBoard's files have names of a time."""
+    (run,) = (folder / "runs").iterdir()
+    return {
+        str(path.relative_to(folder)).replace(run.name, "RUN")
+        for path in folder.rglob("*")
+        if "events." not in path.name
+    }
 
 
 def _weights(model: Path) -> dict[str, np.ndarray]:

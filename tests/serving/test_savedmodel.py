@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from scipy.special import softmax
 from ajl_tf.errors import UserError
 from ajl_tf.serving import savedmodel
 from ajl_tf.serving.savedmodel import Member, Server, class_names, load, save
+from ajl_tf.serving.unfinished import unfinished
 from ajl_tf.training.predicting import image_predictor
 
 CLASS_NAMES = ["tinea", "acne, mild", 'the "other"']
@@ -220,6 +223,78 @@ def test_an_export_that_breaks_off_leaves_no_version(
     with pytest.raises(KeyboardInterrupt):
         save(server, tmp_path / "name", {})
     assert list((tmp_path / "name").iterdir()) == []
+
+
+WRITER = """
+import sys, time
+from pathlib import Path
+from ajl_tf.serving.unfinished import unfinished
+
+with unfinished(Path(sys.argv[1])) as folder:
+    (folder / "saved_model.pb").write_bytes(b"half")
+    print(folder, flush=True)
+    time.sleep(600)
+"""
+
+
+def test_what_a_kill_left_goes_with_the_next_one_and_what_is_being_written_stays(
+    server: Server, tmp_path: Path
+) -> None:
+    writers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path)], stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    try:
+        killed, running = (Path(writer.stdout.readline().strip()) for writer in writers)  # type: ignore[union-attr] # a pipe
+        writers[0].kill()
+        writers[0].wait()
+        assert killed.is_dir()
+        version = save(server, tmp_path, {})
+        assert sorted(tmp_path.iterdir()) == sorted([running, version])
+        assert (running / "saved_model.pb").read_bytes() == b"half"
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.communicate()
+    save(server, tmp_path, {})
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["1", "2"]
+
+
+@pytest.mark.parametrize("error", [errno.EOPNOTSUPP, errno.EBADF])
+def test_without_locks_nothing_is_taken_for_left_behind(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: int
+) -> None:
+    def flock(*_: object) -> None:
+        raise OSError(error, "no locks here")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    (tmp_path / ".unfinished-1").mkdir()
+    save(server, tmp_path, {})
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".unfinished-1", "1"]
+
+
+def test_a_folder_that_another_process_clears_away_is_not_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other one comes between its making and its locking."""
+    real, made = tempfile.mkdtemp, []
+
+    def mkdtemp(**options: Any) -> str:
+        made.append(Path(real(**options)))
+        if len(made) == 1:
+            with monkeypatch.context() as patch:
+                patch.setattr(tempfile, "mkdtemp", real)
+                with unfinished(tmp_path):
+                    pass
+        return str(made[-1])
+
+    monkeypatch.setattr(tempfile, "mkdtemp", mkdtemp)
+    with unfinished(tmp_path) as folder:
+        assert folder == made[1]
+        assert list(tmp_path.iterdir()) == [folder]
+    assert not list(tmp_path.iterdir())
 
 
 def refusal(folder: Path) -> str:
