@@ -12,8 +12,8 @@ import tensorflow as tf
 from ajl_tf.dataset.images import Fit, fit, read
 from ajl_tf.errors import UserError
 from ajl_tf.serving.alarms import Unlike
+from ajl_tf.serving.draft import draft
 from ajl_tf.serving.network import Member
-from ajl_tf.serving.unfinished import unfinished
 
 __all__ = ["Member", "Server", "class_names", "load", "save"]
 
@@ -136,7 +136,7 @@ def save(server: Server, folder: Path, documents: dict[str, str], card: str = ""
         The version's folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with unfinished(folder) as temporary:
+    with draft(folder) as temporary:
         tf.saved_model.save(server, str(temporary), server.signatures())
         for name, text in documents.items():
             (temporary / name).write_text(text, encoding="utf-8")

@@ -21,8 +21,8 @@ from scipy.special import softmax
 
 from ajl_tf.errors import UserError
 from ajl_tf.serving import savedmodel
+from ajl_tf.serving.draft import draft
 from ajl_tf.serving.savedmodel import Member, Server, class_names, load, save
-from ajl_tf.serving.unfinished import unfinished
 from ajl_tf.training.predicting import image_predictor
 
 CLASS_NAMES = ["tinea", "acne, mild", 'the "other"']
@@ -228,9 +228,9 @@ def test_an_export_that_breaks_off_leaves_no_version(
 WRITER = """
 import sys, time
 from pathlib import Path
-from ajl_tf.serving.unfinished import unfinished
+from ajl_tf.serving.draft import draft
 
-with unfinished(Path(sys.argv[1])) as folder:
+with draft(Path(sys.argv[1])) as folder:
     (folder / "saved_model.pb").write_bytes(b"half")
     print(folder, flush=True)
     time.sleep(600)
@@ -286,12 +286,12 @@ def test_a_folder_that_another_process_clears_away_is_not_written_to(
         if len(made) == 1:
             with monkeypatch.context() as patch:
                 patch.setattr(tempfile, "mkdtemp", real)
-                with unfinished(tmp_path):
+                with draft(tmp_path):
                     pass
         return str(made[-1])
 
     monkeypatch.setattr(tempfile, "mkdtemp", mkdtemp)
-    with unfinished(tmp_path) as folder:
+    with draft(tmp_path) as folder:
         assert folder == made[1]
         assert list(tmp_path.iterdir()) == [folder]
     assert not list(tmp_path.iterdir())

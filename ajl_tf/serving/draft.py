@@ -18,7 +18,7 @@ _PREFIX = ".unfinished-"
 
 
 @contextmanager
-def unfinished(folder: Path) -> Iterator[Path]:
+def draft(folder: Path) -> Iterator[Path]:
     """Yields a new folder in `folder`, to fill and to rename; if it keeps its name, it goes.
 
     Those that killed processes left there go as well. Who writes to one holds a lock on it, which
