@@ -32,7 +32,7 @@ class Predictor:
 
         Args:
             source: `(N, …)`; of one shape and type in all calls, but for N.
-            rows: Numbers of rows of it.
+            rows: Numbers of rows of it, at least one.
             batch_size: How many at a time.
 
         Returns:
@@ -44,8 +44,14 @@ class Predictor:
             # For batches of any size: the last one, smaller, would be traced once more.
             spec = (batches.element_spec,) if alone else batches.element_spec
             self._step = tf.function(self._answer, input_signature=spec)
-        outputs = [self._step(batch) if alone else self._step(*batch) for batch in batches]
-        return np.concatenate([output.numpy() for output in outputs]).astype(np.float32)
+        answers, done = np.empty((0, 0), np.float32), 0
+        for batch in batches:
+            output = (self._step(batch) if alone else self._step(*batch)).numpy()
+            if not done:  # of a million photos answers are large: they are held once
+                answers = np.empty((len(rows), *output.shape[1:]), np.float32)
+            answers[done : done + len(output)] = output
+            done += len(output)
+        return answers
 
 
 def feature_predictor(model: keras.Model, beside: np.ndarray | None = None) -> Predictor:

@@ -65,6 +65,7 @@ def _features(classifier: Classifier, rows: Rows, recipe: Recipe, size: int) -> 
     """Pooled features of the rows in use, float32 `(N, D)`; zeros in rows that are not.
 
     Photos train at `size` and validate at the model's own, as in a phase that trains the backbone.
+    They stay in memory, 4 · D bytes a photo, and once more while they are computed.
     """
     features = np.zeros((len(rows.canvases), classifier.features.output.shape[1]), np.float32)
     for used, side in ((rows.train, size), (rows.validation, recipe.input_size)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -50,3 +51,18 @@ def test_a_smaller_last_batch_is_not_traced_again(has_beside: bool) -> None:
     for rows in (np.array([6, 0, 3, 1, 5]), np.arange(7), np.array([2])):
         np.testing.assert_array_equal(predict(source, rows, 2), expected[rows])
     assert len(traces) == 1
+
+
+def test_answers_are_held_once() -> None:
+    """Features of a million photos are gigabytes."""
+    source, width = np.zeros((5_000, 1), np.float32), 500
+    predict = Predictor(lambda batch: tf.tile(batch, (1, width)))
+    predict(source, np.arange(2), 50)
+    tracemalloc.start()
+    try:
+        answers = predict(source, np.arange(len(source)), 50)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert answers.shape == (len(source), width)
+    assert answers.nbytes < most < 1.3 * answers.nbytes
