@@ -63,7 +63,7 @@ def _go_on(run: Path, job: Job, task: Task) -> int:
     folds = sorted(job.manifest["fold"].unique()) if "fold" in job.manifest else []
     if not folds:
         members.train_holdout(job, run)
-        return _finish(run, [run], task)
+        return _finish(run, [run], task, job)
     for fold in folds if task.fold is None else [task.fold]:
         print(f"fold {fold} of {len(folds)}:")
         members.train_fold(job, run / members.fold_name(fold), fold)
@@ -73,7 +73,7 @@ def _go_on(run: Path, job: Job, task: Task) -> int:
     if task.refit:
         print("refit on all rows:")
         members.train_refit(job, run / members.REFIT, parts)
-    return _finish(run, parts, task)
+    return _finish(run, parts, task, job)
 
 
 def _resume(arguments: argparse.Namespace) -> int:
@@ -177,7 +177,7 @@ def _merge(arguments: argparse.Namespace) -> int:
         return _go_on(run, job, task)
 
 
-def _finish(run: Path, folders: list[Path], task: Task) -> int:
+def _finish(run: Path, folders: list[Path], task: Task, job: Job | None = None) -> int:
     """Scores the run's predictions, exports its SavedModel and says where everything is."""
     from ajl_tf.assessment.predictions import read_manifest_columns, write_predictions
     from ajl_tf.assessment.report import format_table, make_report
@@ -197,7 +197,7 @@ def _finish(run: Path, folders: list[Path], task: Task) -> int:
     publish(Place(run), run.name, report, predictions)
     version = None  # made last: by it a run is known to be finished
     if task.saved_models:
-        options = after_training(run, Path(task.cache))
+        options = after_training(run, Path(task.cache), job.photo_states if job else None)
         version = export_run(run, Path(task.saved_models), run.parent, options).version
     print(f"\n{format_table(report)}\n")
     print(f"predictions  {run / PREDICTIONS}")

@@ -40,6 +40,7 @@ LONG = [
     "faults/test_disk.py",
     "test_notebook.py",
     "faults/test_resume.py",
+    "faults/test_running.py",
     "training/test_fitting.py",
     "serving/test_export.py",
     "models/test_zoo.py",

@@ -92,6 +92,12 @@ def load_canvases(
     return found
 
 
+def photo_states(paths: Sequence[str]) -> np.ndarray:
+    """By what a photo that was changed is known: int64 `(N, 2)`, size and time; -1 if gone."""
+    states: np.ndarray = np.array([_state(path) for path in paths], np.int64).reshape(-1, 2)
+    return states
+
+
 def content_hash(canvases: np.ndarray) -> str:
     """SHA-256 of canvases from `load_canvases`; of mapped ones it is known without reading them."""
     if isinstance(canvases, np.memmap) and canvases.filename:
@@ -156,14 +162,14 @@ def _key(paths: Sequence[str], size: int, mode: images.Fit) -> str:
     digest = hashlib.sha256(f"{size} {mode} {tf.__version__} {_FORM}".encode())
     for module in (images, exif, headers):
         digest.update(inspect.getsource(module).encode())
-    for path in paths:
-        digest.update(f"{path}\0{_state(path)}\0".encode())
+    for path, (length, time) in zip(paths, photo_states(paths).tolist(), strict=True):
+        digest.update(f"{path}\0{length} {time}\0".encode())
     return digest.hexdigest()[:24]
 
 
-def _state(path: str) -> str:
+def _state(path: str) -> tuple[int, int]:
     try:
         status = os.stat(path)  # noqa: PTH116 - a Path each would triple the time for a million
     except OSError:
-        return "unreadable"  # which is told, with the reason, when it is read
-    return f"{status.st_size} {status.st_mtime_ns}"
+        return -1, -1  # which is told, with the reason, when it is read
+    return status.st_size, status.st_mtime_ns

@@ -9,7 +9,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ajl_tf.assessment.predictions import read_manifest_columns
+from ajl_tf.dataset.canvases import photo_states
 from ajl_tf.errors import UserError
 from ajl_tf.runs import MANIFEST, REPORT, read_json
 from ajl_tf.serving.alarms import Unlike, fit_unlike
@@ -37,25 +40,30 @@ class Exported:
     scores: Path | None = None
 
 
-def after_training(run: Path, cache: Path) -> Options:
+def after_training(run: Path, cache: Path, states: np.ndarray | None = None) -> Options:
     """What a training asks for: everything, or without photos what can be had without.
 
-    A merged run may come from machines whose photos are not here.
+    A merged run may come from machines whose photos are not here; and photos may have been deleted
+    or changed while a network trained on what they were.
 
     Args:
         run: The run folder.
         cache: Folder for decoded photos.
+        states: Of its photos when they were decoded, see `canvases.photo_states`; None: unknown.
     """
-    paths = read_manifest_columns(run / MANIFEST)["path"]
-    gone = sum(not Path(path).is_file() for path in paths)
-    if gone:
+    paths = read_manifest_columns(run / MANIFEST)["path"].tolist()
+    now = photo_states(paths)
+    other = (now < 0).any(1) if states is None else (now != states).any(1) | (now < 0).any(1)
+    if other.any():
+        what = "not here" if states is None else "not here, or were changed while it trained"
+        first = paths[int(other.argmax())]
         print(
-            f"warning: {gone:,} of {len(paths):,} photos of the run are not here, so its "
-            "SavedModel does not say how unlike anything known a photo is. Where they are: "
-            f"python -m ajl_tf.export {run}",
+            f"warning: {other.sum():,} of {len(paths):,} photos of the run are {what} (first: "
+            f"{first}), so its SavedModel does not say how unlike anything known a photo is. Where "
+            f"they are: python -m ajl_tf.export {run}",
             file=sys.stderr,
         )
-    return Options(unlike=not gone, cache=cache)
+    return Options(unlike=not other.any(), cache=cache)
 
 
 def export_run(

@@ -53,6 +53,7 @@ class Job:
         canvases: uint8 `(N, C, C, 3)`, in the manifest's order.
         data_hash: Of the manifest, see `runs.manifest_hash`.
         probe: Of a range test, see `fitting.fit`; None: of a training.
+        photo_states: Of the photos before they were decoded, see `canvases.photo_states`.
     """
 
     experiment: Experiment
@@ -60,6 +61,7 @@ class Job:
     canvases: np.ndarray
     data_hash: str
     probe: RateProbe | None = None
+    photo_states: np.ndarray | None = None
 
     @property
     def class_names(self) -> tuple[str, ...]:

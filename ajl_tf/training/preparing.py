@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from ajl_tf.config import Experiment, Model
-from ajl_tf.dataset.canvases import load_canvases
+from ajl_tf.dataset.canvases import load_canvases, photo_states
 from ajl_tf.dataset.drops import mark_dropped
 from ajl_tf.dataset.manifest import labelled, read_manifest
 from ajl_tf.dataset.metadata import check_metadata, learn_columns, telling, unknown_shares
@@ -44,6 +44,7 @@ def prepare_job(
     manifest = mark_dropped(manifest, experiment.data.drop, experiment.data.drop_qc)
     check_split(manifest)
     check_metadata(manifest, experiment.model.metadata)
+    states = photo_states(manifest["path"].tolist())
     canvases = load_canvases(
         manifest["path"].tolist(),
         experiment.canvas,
@@ -51,7 +52,7 @@ def prepare_job(
         cache=cache,
         memory_limit_mb=experiment.data.memory_limit_mb,
     )
-    return Job(experiment, manifest, canvases, manifest_hash(manifest))
+    return Job(experiment, manifest, canvases, manifest_hash(manifest), photo_states=states)
 
 
 def tell_leaks(run: Path, manifest: pd.DataFrame) -> None:

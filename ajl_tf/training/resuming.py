@@ -14,7 +14,7 @@ import pandas as pd
 
 from ajl_tf import errors
 from ajl_tf.config import Experiment
-from ajl_tf.dataset.canvases import content_hash, load_canvases
+from ajl_tf.dataset.canvases import content_hash, load_canvases, photo_states
 from ajl_tf.errors import UserError, listed
 from ajl_tf.files import locked, sweep
 from ajl_tf.runs import (
@@ -123,6 +123,7 @@ def open_job(run: Path, experiment: Experiment, task: Task) -> Job:
     ]
     if problems:
         raise _changed(run, problems)
+    states = photo_states(manifest["path"].tolist())
     canvases = load_canvases(
         manifest["path"].tolist(),
         experiment.canvas,
@@ -133,7 +134,7 @@ def open_job(run: Path, experiment: Experiment, task: Task) -> Job:
     if content_hash(canvases) != hashes["photos"]:
         raise _changed(run, ["photos were changed since, or are decoded otherwise than then"])
     _tell_differences(run)
-    return Job(experiment, manifest, canvases, hashes["manifest"])
+    return Job(experiment, manifest, canvases, hashes["manifest"], photo_states=states)
 
 
 def trained(run: Path, task: Task) -> bool:

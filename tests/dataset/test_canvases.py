@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -175,6 +178,48 @@ def test_of_two_builders_at_once_one_builds_for_both(
     assert len(results) == 2
     for result in results:
         np.testing.assert_array_equal(result, expected)
+
+
+BUILDER = """
+import json, sys, time
+from pathlib import Path
+from ajl_tf.dataset import canvases, reading
+
+folder, paths, read = Path(sys.argv[1]), sys.argv[3:], []
+
+def slow(*arguments):
+    for photo in reading.read_photos(*arguments):
+        read.append(photo)
+        time.sleep(0.2)  # so that the other one comes while this one builds
+        yield photo
+
+canvases.read_photos = slow
+(folder / sys.argv[2]).touch()
+while len(list(folder.glob("ready-*"))) < 2:
+    time.sleep(0.01)
+made = canvases.load_canvases(paths, 16, "cover", cache=folder / "cache", memory_limit_mb=0)
+print(json.dumps([canvases.content_hash(made), len(read)]))
+"""
+
+
+def test_of_two_processes_at_once_one_builds_for_both(
+    paths: list[str], load: Load, tmp_path: Path
+) -> None:
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", BUILDER, str(tmp_path), f"ready-{number}", *paths],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in range(2)
+    ]
+    said = [process.communicate(timeout=300) for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], said
+    (first, read), (second, also_read) = (json.loads(out) for out, _ in said)
+    assert first == second == content_hash(load(paths, memory_limit_mb=1))
+    assert sorted((read, also_read)) == [0, len(paths)]
+    assert len(list((tmp_path / "cache").iterdir())) == 1
 
 
 @pytest.mark.parametrize("damage", ["a bit", "cut short", "empty"])
