@@ -4,25 +4,22 @@ The column unlike says how unlike anything known a photo is, from 0 to 1 (a Save
 version has none: export its run again). A model that takes metadata finds them in the CSV's columns
 of these names, or in those of --metadata; what is missing is unknown. A photo that cannot be
 decoded is listed in <out>.errors.csv and the rest goes on; the exit code is then 1. A CSV whose
-photos are not there is refused before anything is read. Research software: it makes no diagnosis.
+photos are not there is refused before anything is read. A command that was ended is gone on with by
+--resume. Research software: it makes no diagnosis.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from ajl_tf.errors import UserError, memory_told, run_verb
 from ajl_tf.process import import_tensorflow
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-    from ajl_tf.serving.batch import Answers
+from ajl_tf.serving.unfinished import places, under_way
 
 EXIT_SOME_UNREADABLE = 1
 
@@ -73,6 +70,11 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="faster on processors that have it; probabilities change in their third digit",
     )
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="go on with this command, which was ended: what stands in <out>.unfinished is kept",
+    )
     return parser
 
 
@@ -81,13 +83,18 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = _parser().parse_args(argv)
     shard, shards = _shard(arguments.shard)
     errors_csv = arguments.out.with_name(arguments.out.name + ".errors.csv")
-    # Under another name until it is whole: what a broken run leaves is no predictions.csv.
-    unfinished = arguments.out.with_name(arguments.out.name + ".unfinished")
-    for path in (arguments.out, errors_csv, unfinished, arguments.submission):
+    for path in (arguments.out, errors_csv, arguments.submission):
         if path is not None and path.exists():
             raise UserError(
                 f"{path} exists already and is not overwritten. Name another, or move it."
             )
+    # Under another name until it is whole: what a broken run leaves is no predictions.csv.
+    unfinished, state = places(arguments.out)
+    if unfinished.exists() and not arguments.resume:
+        raise UserError(
+            f"{unfinished} exists already: a predict that was ended left it. Go on with it by the "
+            "same command with --resume, or move it."
+        )
     if arguments.submission == arguments.out:
         raise UserError(f"--out and --submission must differ. Received for both: {arguments.out}")
     if arguments.batch_size < 1:
@@ -110,17 +117,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
 
     import_tensorflow()
+    from ajl_tf.assessment.predictions import prediction_lines
     from ajl_tf.files import put_new, write_rows
+    from ajl_tf.serving.answering import about, empty_table, write_answers
     from ajl_tf.serving.batch import predict_photos
     from ajl_tf.serving.precision import answer_in_bfloat16
     from ajl_tf.serving.recorded import columns_taken, known_words, texts_of, with_table
     from ajl_tf.serving.savedmodel import load
-    from ajl_tf.serving.spread import predict_spread
+    from ajl_tf.serving.spread import check_ray, predict_spread
+
+    if arguments.workers is not None:
+        check_ray()
 
     if arguments.bfloat16:
         answer_in_bfloat16()
     model = load(arguments.model)
-    empty = _empty_table(rows, model, arguments.photos)
+    empty = empty_table(rows, model, arguments.photos)
     columns = columns_taken(model)
     if arguments.metadata is not None:
         rows = with_table(rows, arguments.metadata, columns)
@@ -128,29 +140,41 @@ def main(argv: Sequence[str] | None = None) -> int:
     texts = texts_of(rows, columns)
     for line in known_words(rows, columns, texts):
         print(f"metadata     {line}")
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    asked = rows["path"].tolist(), arguments.batch_size, texts or None
-    if arguments.workers is None:
-        answers = predict_photos(model, *asked)
-    else:
-        bfloat16 = arguments.bfloat16
-        answers = predict_spread(arguments.model, *asked, arguments.workers, bfloat16=bfloat16)
-    with memory_told(_smaller(arguments.batch_size)):
-        predicted, errors, strange = _predict(model, rows, empty, unfinished, answers)
+    header = prediction_lines(empty, header=True)
+    of = about(arguments.model, rows, header, bfloat16=arguments.bfloat16)
+    size = arguments.batch_size
+    with (
+        memory_told(_smaller(size)),
+        under_way(arguments.out, of, header, resume=arguments.resume) as written,
+    ):
+        paths = rows["path"].tolist()[written.photos :]
+        left = {name: cells[written.photos :] for name, cells in texts.items()} or None
+        if arguments.workers is None:
+            answers = predict_photos(model, paths, size, left)
+        else:
+            answers = predict_spread(
+                *(arguments.model, paths, size, left, arguments.workers),
+                bfloat16=arguments.bfloat16,
+            )
+        write_answers(model, rows, empty, answers, written)
+    errors = [(*rows[["image_id", "path"]].iloc[row], reason) for row, reason in written.errors]
+    if errors:
+        write_rows(errors_csv, ("image_id", "path", "reason"), errors)
     try:
         put_new(unfinished, arguments.out)
     except UserError as error:
         error.add_note(f"It was made meanwhile. What this command predicted is in {unfinished}.")
         raise
     unfinished.unlink(missing_ok=True)
-    print(f"predictions  {arguments.out} ({len(predicted)} of {len(rows)} photos)")
-    if strange is not None:
+    state.unlink()
+    print(f"predictions  {arguments.out} ({len(rows) - len(errors)} of {len(rows)} photos)")
+    if "unlike" in empty:
         threshold = float(model.unlike_threshold)
-        print(f"unlike       {strange} photos above {threshold:.3f}: unlike anything known")
+        print(f"unlike       {written.strange} photos above {threshold:.3f}: unlike anything known")
     if errors:
-        write_rows(errors_csv, ("image_id", "path", "reason"), errors)
         print(f"unreadable   {errors_csv} ({len(errors)} photos)", file=sys.stderr)
     if arguments.submission:
+        predicted = _predicted(arguments.out)
         missing = [image_id for image_id in wanted if image_id not in predicted]
         if missing:
             raise UserError(
@@ -173,79 +197,10 @@ def _smaller(batch_size: int) -> str:
     )
 
 
-def _empty_table(rows: pd.DataFrame, model: Any, source: Path) -> pd.DataFrame:
-    """The columns that the predictions of all rows have.
-
-    Raises:
-        UserError: A label that the model does not know, or a split that is none.
-    """
-    import numpy as np
-
-    from ajl_tf.assessment.predictions import make_predictions
-    from ajl_tf.serving.savedmodel import class_names
-
-    names = class_names(model)
-    told = [name for name in ("label", "split", "fold") if name in rows]
-    # A row of each kind, before the first photo is read rather than after hours of them.
-    kinds = rows.drop_duplicates(told) if told else rows[:1]
-    anything = np.full((len(kinds), len(names)), 1 / len(names))
-    try:
-        table = make_predictions(kinds, names, anything)[:0]
-    except UserError as error:
-        raise UserError(
-            f"{source} does not go with the model. Mend these columns, or delete them: to predict, "
-            f"they are not needed.\n{error}"
-        ) from None
-    if "unlike" in model.signatures["serving_default"].structured_outputs:
-        table["unlike"] = np.empty(0, np.float32)
-    return table
-
-
-def _predict(
-    model: Any,
-    rows: pd.DataFrame,
-    empty: pd.DataFrame,
-    out: Path,
-    answered: Iterable[Answers],
-) -> tuple[dict[str, str], list[tuple[str, str, str]], int | None]:
-    """Streams predictions into `out`.
-
-    Returns:
-        The label of each id, the unreadable photos, and how many are above the threshold of
-        `unlike`; None of a model that does not say.
-    """
-    from ajl_tf.assessment.predictions import make_predictions, prediction_lines
-    from ajl_tf.files import naming
-    from ajl_tf.progress import ProgressLine
-    from ajl_tf.serving.savedmodel import class_names
-
-    names = class_names(model)
-    predicted: dict[str, str] = {}
-    errors: list[tuple[str, str, str]] = []
-    strange = 0 if "unlike" in empty else None
-    line = ProgressLine(len(rows), "predicting")
-    try:
-        # Mode x: two processes with one --out must not write into one file.
-        opened = out.open("x", encoding="utf-8", newline="")
-    except FileExistsError:
-        raise UserError(
-            f"{out} has appeared: another predict writes there. Wait for it, or name another --out."
-        ) from None
-    with naming(out), opened as file:
-        file.write(prediction_lines(empty, header=True))
-        for answers in answered:
-            if answers.rows:
-                table = make_predictions(rows.iloc[answers.rows], names, answers.probabilities)
-                if strange is not None:
-                    table["unlike"] = answers.unlike
-                    strange += int((answers.unlike > model.unlike_threshold.numpy()).sum())
-                table = table.reindex(columns=empty.columns)  # labels may be missing from a batch
-                file.write(prediction_lines(table, header=False))
-                predicted |= dict(zip(table["image_id"], table["predicted"], strict=True))
-            errors += [(*rows[["image_id", "path"]].iloc[i], why) for i, why in answers.errors]
-            line.update(len(predicted) + len(errors))
-    line.close(len(predicted) + len(errors))
-    return predicted, errors, strange
+def _predicted(predictions: Path) -> dict[str, str]:
+    """The label of each id."""
+    with predictions.open(encoding="utf-8", newline="") as file:
+        return {row["image_id"]: row["predicted"] for row in csv.DictReader(file)}
 
 
 def _shard(text: str) -> tuple[int, int]:

@@ -237,7 +237,9 @@ def test_shards_put_together_are_the_whole(
     [
         ([], "out.csv", "out.csv exists already and is not overwritten"),
         ([], "out.csv.errors.csv", "errors.csv exists already"),
-        ([], "out.csv.unfinished", "unfinished exists already"),
+        ([], "out.csv.unfinished", "unfinished exists already: a predict that was ended left it"),
+        (["--resume"], "", "there is no out.csv.unfinished to go on with"),
+        (["--resume"], "out.csv.unfinished", "out.csv.state.unfinished, which says what it is of"),
         (["--submission", "s.csv"], "s.csv", "s.csv exists already"),
         (["--submission", "out.csv"], "", "--out and --submission must differ"),
         (["--submission", "s.csv"], "", "holds no train.csv"),
@@ -313,7 +315,8 @@ def test_an_interrupt_leaves_no_predictions_but_what_was_done(
     monkeypatch.setattr(batch, "_answer", interrupted)
     out = tmp_path / "out.csv"
     assert run(folder, out, "--batch-size", "2") == 130
-    assert [path.name for path in tmp_path.glob("out*")] == ["out.csv.unfinished"]
+    left = ["out.csv.state.unfinished", "out.csv.unfinished"]
+    assert sorted(path.name for path in tmp_path.glob("out*")) == left
     assert len(read_predictions(tmp_path / "out.csv.unfinished")) == 4
 
 
@@ -340,7 +343,9 @@ def test_a_signal_ends_the_command_with_one_message(
     assert process.returncode == 130
     assert "interrupted: everything already written has been kept" in said
     assert "Traceback" not in said
-    assert {path.name for path in tmp_path.iterdir()} == {"list.csv", "out.csv.unfinished"}
+    assert "To go on from there: the same command with --resume." in said
+    left = {"list.csv", "out.csv.unfinished", "out.csv.state.unfinished"}
+    assert {path.name for path in tmp_path.iterdir()} == left
 
 
 def test_ids_without_a_photo_are_told_before_a_photo_is_read(

@@ -181,6 +181,14 @@ def class_names(model: Any) -> list[str]:
     return [name.decode() for name in model.class_names.numpy()]
 
 
+def digest(folder: Path) -> str:
+    """SHA-256 of what a SavedModel answers with; its card may change."""
+    found = hashlib.sha256()
+    for path in [folder / "saved_model.pb", *sorted((folder / "variables").iterdir())]:
+        found.update(_sha256(path).encode())
+    return found.hexdigest()
+
+
 def _checksums(folder: Path) -> str:
     """A section of a model card that `sha256sum` can check."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())

@@ -25,6 +25,14 @@ _BATCHES = 8  # a block: what is done again where a worker dies
 _TOLD = "told "  # before the names of metadata columns, so that none of ours is among them
 
 
+def check_ray() -> None:
+    """Raises UserError where Ray is not installed: before the first photo, not with it."""
+    try:
+        import ray.data  # noqa: F401 - whether it is there
+    except ModuleNotFoundError:
+        raise UserError('--workers needs Ray: pip install "ajl_tf[ray]".') from None
+
+
 def predict_spread(
     folder: Path,
     paths: Sequence[str | Path],
@@ -46,32 +54,14 @@ def predict_spread(
         texts: Of each column that the model takes beside the photos, cells `(len(paths),)`.
         workers: Processes that answer.
         bfloat16: See `precision`; every worker's processor must have it.
-
-    Raises:
-        UserError: Ray is not installed.
     """
-    try:
-        import ray.data  # noqa: F401 - before the first photo, not with it
-    except ModuleNotFoundError:
-        raise UserError('--workers needs Ray: pip install "ajl_tf[ray]".') from None
-    return _spread(folder, paths, batch_size, texts or {}, workers, bfloat16)
-
-
-def _spread(
-    folder: Path,
-    paths: Sequence[str | Path],
-    batch_size: int,
-    texts: Mapping[str, np.ndarray],
-    workers: int,
-    bfloat16: bool,
-) -> Iterator[Answers]:
     import ray
     import ray.data
 
     table = pd.DataFrame(
         {"row": range(len(paths)), "path": [str(Path(p).absolute()) for p in paths]}
     )
-    for name, cells in texts.items():
+    for name, cells in (texts or {}).items():
         table[_TOLD + name] = cells
     if table.empty:  # of which Ray makes no dataset
         return
