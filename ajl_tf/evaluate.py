@@ -160,6 +160,7 @@ def _compare(
     from ajl_tf.assessment.against import compare_models, differing_photos
     from ajl_tf.assessment.pairing import paired
     from ajl_tf.assessment.printed import format_comparison
+    from ajl_tf.dataset.formulas import harmless_texts
     from ajl_tf.reporting.answers import as_json
     from ajl_tf.reporting.publish import Against
 
@@ -169,7 +170,8 @@ def _compare(
     print(format_comparison(comparison))
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", source.resolve().name.removesuffix(".csv"))
     table = place.folder / f"{place.start}against_{name}.csv"
-    lines: str = photos.to_csv(index=False, lineterminator="\n")
+    told = harmless_texts(photos, but=list(photos.select_dtypes("number")))
+    lines: str = told.to_csv(index=False, lineterminator="\n")
     files = {table.with_suffix(".json"): as_json(comparison), table: lines}
     return Against(source.resolve().name, comparison, photos, table.name), files
 

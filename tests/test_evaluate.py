@@ -145,6 +145,16 @@ def test_two_models_are_compared_on_the_same_photos(run: Path, capsys) -> None:
     assert not Path("new").exists()
 
 
+def test_ids_that_a_spreadsheet_would_run_are_written_as_texts(run: Path) -> None:
+    lines = [
+        f"{'=1+1' if i == 12 else f'x{i}'},{'ab'[i % 2 if i < 30 else 0]}" for i in range(10, 40)
+    ]
+    Path("other.csv").write_text("image_id,predicted\n" + "\n".join(lines))
+    (run / "predictions.csv").write_text(HEADER + ROWS.replace("x12,a,a", "=1+1,a,b"))
+    assert _evaluate(run, "--against", "other.csv") == 0
+    assert "\n'=1+1,a,b,a,second," in (run / "against_other.csv").read_text()
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

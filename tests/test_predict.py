@@ -23,7 +23,7 @@ from PIL import Image
 
 from ajl_tf import predict
 from ajl_tf.assessment.predictions import read_predictions
-from ajl_tf.dataset.manifest import is_formula
+from ajl_tf.dataset.formulas import is_formula
 from ajl_tf.errors import run_verb
 from ajl_tf.serving import batch, savedmodel
 

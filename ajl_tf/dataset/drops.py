@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ajl_tf.dataset.formulas import harmless
 from ajl_tf.dataset.tables import read_table, told
 from ajl_tf.errors import UserError, listed
 
@@ -84,7 +85,7 @@ def _read(path: Path, known: set[str]) -> tuple[dict[str, str], list[str]]:
             found["a photo again"].append(f"{row} stands there twice.")
         if not reason:
             found["no reason"].append(f"{row} has no reason. Say why it is dropped.")
-        reasons[image_id] = reason
+        reasons[image_id] = harmless(reason)
     return reasons, problems + told(path, found)
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pandas as pd
 
 from ajl_tf.dataset import kaggle
-from ajl_tf.dataset.manifest import is_formula, read_manifest
+from ajl_tf.dataset.formulas import is_formula
+from ajl_tf.dataset.manifest import read_manifest
 from ajl_tf.dataset.tables import read_table
 from ajl_tf.errors import UserError, listed
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ajl_tf.dataset.formulas import harmless_texts, is_formula
 from ajl_tf.dataset.groups import assign_groups, merge_groups
 from ajl_tf.dataset.kaggle import GET_DATA, RENAMED, csv_files, is_competition, with_paths
 from ajl_tf.dataset.tables import read_table, told
@@ -21,6 +22,7 @@ __all__ = ["COLUMNS", "assign_groups", "labelled", "merge_groups", "read_manifes
 
 COLUMNS = ("image_id", "path", "label", "skin_tone", "group_id")
 TONES = (-1, 1, 2, 3, 4, 5, 6)  # Fitzpatrick; -1: unknown
+_CHECKED = ("image_id", "path", "label", "skin_tone")  # for faults; other texts are made harmless
 _PROBLEMS_SHOWN = 60
 _CONTROL = re.compile(r"[\x00-\x09\x0b-\x1f\x7f]")  # a line feed is quoted by any CSV writer
 _FILE, _LINE = " file", " line"  # no column of a CSV is so named: names are stripped
@@ -40,7 +42,8 @@ def read_manifest(sources: Sequence[str | Path], *, labels: bool = True) -> pd.D
         A row a photo, in the order of the sources, with a RangeIndex and the columns
         `image_id` (unique), `path` (absolute, existing), `label` (as in the CSV; NA in the
         competition's test.csv), `skin_tone` (int; 1 to 6, -1 unknown), `group_id` (see
-        `assign_groups`), then every other column as text, NA where it is empty.
+        `assign_groups`), then every other column as text, NA where it is empty, with an apostrophe
+        before what a spreadsheet would run as a formula.
 
     Raises:
         UserError: All problems of all sources at once, each with file, row and value.
@@ -98,7 +101,8 @@ def _read_rows(csv: Path, labels_needed: bool) -> tuple[pd.DataFrame, list[str]]
     problems += unfound
     tones = rows["skin_tone"] if "skin_tone" in rows else pd.Series("", index=rows.index)
     labels = rows["label"] if "label" in rows else pd.Series("", index=rows.index, dtype=str)
-    rows = rows.assign(label=labels).pipe(_with_line_feeds).mask(lambda cells: cells == "")
+    texts = rows.assign(label=labels).pipe(_with_line_feeds).pipe(harmless_texts, but=_CHECKED)
+    rows = texts.mask(lambda cells: cells == "")
     rows["skin_tone"] = tones.map(lambda text: _tone(text) or -1).astype(np.int64)
     rows[_FILE] = str(csv)
     rows[_LINE] = rows.index
@@ -189,11 +193,6 @@ def _name_fault(text: str) -> str:
 
 def _path_fault(text: str) -> str:
     return "holds a carriage return, which no CSV keeps. Rename the file." if "\r" in text else ""
-
-
-def is_formula(text: str) -> bool:
-    """Whether a spreadsheet that opens a CSV with this cell may run it."""
-    return re.match(r"[=@]|[+-].*[(|!]", text, re.DOTALL) is not None
 
 
 def _tone_fault(text: str) -> str:

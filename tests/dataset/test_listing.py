@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ajl_tf.dataset import listing
+from ajl_tf.dataset.formulas import is_formula
 from ajl_tf.dataset.listing import photos_to_predict
-from ajl_tf.dataset.manifest import is_formula
 from ajl_tf.errors import UserError
 
 

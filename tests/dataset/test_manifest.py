@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from ajl_tf.dataset.formulas import is_formula
 from ajl_tf.dataset.groups import assign_groups, merge_groups
-from ajl_tf.dataset.manifest import is_formula, labelled, read_manifest
+from ajl_tf.dataset.manifest import labelled, read_manifest
 from ajl_tf.errors import UserError
 from ajl_tf.runs import record_manifest
 

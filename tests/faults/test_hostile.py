@@ -15,15 +15,19 @@ from PIL import Image
 
 from ajl_tf import predict
 from ajl_tf.dataset.canvases import preprocessor
+from ajl_tf.dataset.drops import mark_dropped
 from ajl_tf.dataset.listing import photos_to_predict
 from ajl_tf.dataset.manifest import read_manifest
 from ajl_tf.dataset.reading import read_photos
 from ajl_tf.errors import UserError, run_verb
 from ajl_tf.inspection.photos import open_photo
 from ajl_tf.models.classifier import load_classifier
+from ajl_tf.runs import record_manifest
 from tests.faults.breaking import broken, stored
 
 FORMULAS = ("=1+1", "@SUM(A1)", "+cmd|' /C calc'!A0", "-2+3+cmd|' /C calc'!A0")
+# Wide letters, by which Chinese and Japanese spreadsheets begin one as well, and marks before it.
+FORMULAS += ("＝1+1", "＠SUM(A1)", "＋cmd｜' /C calc'！A0", "－ＳＵＭ（A1）", "\ufeff=1+1")
 
 
 @pytest.fixture
@@ -56,7 +60,40 @@ def test_names_that_a_spreadsheet_would_run_are_refused(name: str, photo: Path) 
             read_manifest([csv])
 
 
-@pytest.mark.parametrize("name", ["-3", "+x", "a=b", "x@y", "1-(2)"])
+@pytest.mark.parametrize("space", [" ", "\t", "\r", "\n", "\u3000", "\u00a0"])
+def test_no_space_before_a_formula_hides_it(space: str, photo: Path) -> None:
+    csv = photo.with_name("list.csv")
+    row = {"image_id": f"{space}=1+1", "path": photo.name, "label": "acne"}
+    pd.DataFrame([row]).to_csv(csv, index=False, quoting=1)
+    with pytest.raises(UserError, match="has spaces around it"):
+        read_manifest([csv])
+    if space not in "\t\r\n":  # which no name of a photo may hold
+        photo.rename(photo.with_name(f"{space}=1+1.png"))
+        with pytest.raises(UserError, match="run as formulas"):
+            photos_to_predict(photo.parent)
+
+
+def test_other_texts_that_a_spreadsheet_would_run_are_written_as_texts(
+    photo: Path, tmp_path: Path
+) -> None:
+    row = {"image_id": "a", "path": photo.name, "label": "acne", "group_id": "=1", "age": "-3"}
+    row |= {"note": "\t@SUM(A1)", "=2+2": "red (left)", "more": "- raised (arm)"}
+    pd.DataFrame([row]).to_csv(tmp_path / "list.csv", index=False, quoting=1)
+    (tmp_path / "drop.csv").write_text("image_id,reason\na,=1+1\n")
+    manifest = mark_dropped(read_manifest([tmp_path / "list.csv"]), str(tmp_path / "drop.csv"), [])
+    assert record_manifest(tmp_path, manifest) == 1
+    told = pd.read_csv(tmp_path / "manifest.csv", dtype=str).iloc[0].to_dict()
+    assert told == {
+        **{"image_id": "a", "path": str(photo), "label": "acne", "skin_tone": "-1"},
+        **{"group_id": "a", "age": "-3", "note": "'\t@SUM(A1)", "'=2+2": "red (left)"},
+        **{"more": "'- raised (arm)", "drop_reason": "'=1+1"},
+    }
+    assert (tmp_path / "dropped.csv").read_text() == "image_id,reason\na,'=1+1\n"
+    again = read_manifest([tmp_path / "manifest.csv"])
+    assert again["note"].tolist() == ["'\t@SUM(A1)"]  # no second apostrophe
+
+
+@pytest.mark.parametrize("name", ["-3", "－3", "+x", "a=b", "x@y", "1-(2)", "(=)"])
 def test_names_that_none_would_run_are_taken(name: str, photo: Path) -> None:
     csv = photo.with_name("list.csv")
     row = {"image_id": name, "path": photo.name, "label": "acne"}
