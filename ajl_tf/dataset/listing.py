@@ -27,13 +27,14 @@ def photos_to_predict(source: Path) -> pd.DataFrame:
     Args:
         source: The competition's folder, its zip or a folder with it (its test.csv counts), a CSV
             with `image_id, path` or `md5hash`, or any folder, whose photos are found at every depth
-            and named by their path in it, without suffix. Links to folders are not followed.
+            and named by their path in it, without suffix. Links to folders are not followed, and
+            photos are read from below the folder alone; a CSV may name others.
 
     Returns:
         Columns `image_id, path`, and what else a CSV says.
 
     Raises:
-        UserError: Nothing there, or two photos of one name.
+        UserError: Nothing there, two photos of one name, or one that is a link leading out.
     """
     source = source.expanduser().absolute()
     if not source.is_dir() or kaggle.holds_data(source):
@@ -66,6 +67,13 @@ def _folder(folder: Path) -> pd.DataFrame:
     if not paths:
         kinds = " ".join(PHOTO_SUFFIXES)
         raise UserError(f"{folder} holds no photo. Looked for files ending in {kinds}.")
+    inside = folder.resolve()
+    outside = [str(path) for path in paths if path.is_symlink() and _leads_out(path, inside)]
+    if outside:
+        raise UserError(
+            f"{folder} holds photos that are links leading out of it:\n{listed(outside)}\n"
+            "Put the photos there, or name them in a CSV with the columns image_id, path."
+        )
     names = [path.relative_to(folder).with_suffix("").as_posix() for path in paths]
     strange = [ascii(str(path)) for path, name in zip(paths, names, strict=True) if _strange(name)]
     if strange:
@@ -87,6 +95,11 @@ def _folder(folder: Path) -> pd.DataFrame:
             f"{listed(twice['path'].tolist())}\nRename one of each."
         )
     return rows
+
+
+def _leads_out(link: Path, inside: Path) -> bool:
+    # Not Path.resolve, which raises for a link to itself.
+    return not Path(os.path.realpath(link)).is_relative_to(inside)
 
 
 def _strange(name: str) -> bool:

@@ -138,25 +138,48 @@ def test_a_photo_that_is_an_archive_or_a_page_as_well_is_its_pixels(
     assert isinstance(refused, str)
 
 
-def test_links_lead_to_no_other_folder_and_show_no_other_file(photo: Path, tmp_path: Path) -> None:
+def test_links_lead_to_no_other_folder(photo: Path, tmp_path: Path) -> None:
     outside, folder = tmp_path / "outside", tmp_path / "photos"
     for place in (outside, folder):
         place.mkdir()
-    secret = outside / "secret.txt"
-    secret.write_text("password: hunter2")
     shutil.copy(photo, outside / "other.png")
     photo.rename(folder / "own.png")
     (folder / "deeper").symlink_to(outside)
     (folder / "loop").symlink_to(folder)
-    (folder / "linked.jpg").symlink_to(secret)
-    (folder / "gone.jpg").symlink_to(outside / "nothing.jpg")
+    (folder / "again.png").symlink_to(folder / "own.png")
+    (folder / "gone.png").symlink_to("nothing.png")
+    (folder / "itself.png").symlink_to("itself.png")
     listed = photos_to_predict(folder)
-    assert listed["image_id"].tolist() == ["gone", "linked", "own"]
-    gone, linked, own = read_photos(map(Path, listed["path"]), preprocessor(8, "cover"))
-    assert isinstance(gone, str)
-    assert isinstance(linked, str)
-    assert "hunter2" not in gone + linked
-    assert not isinstance(own, str)
+    assert listed["image_id"].tolist() == ["again", "gone", "itself", "own"]
+    again, gone, itself, own = read_photos(map(Path, listed["path"]), preprocessor(8, "cover"))
+    assert np.array_equal(own, again)
+    for unread in (gone, itself):
+        assert isinstance(unread, str)
+        assert unread.startswith("cannot be read: ")
+    photo.with_name("photos too").symlink_to(folder)  # the folder itself may be a link
+    assert len(photos_to_predict(photo.with_name("photos too"))) == 4
+
+
+@pytest.mark.parametrize("target", ["secret.txt", "other.png", "nothing.jpg"])
+def test_a_link_that_leads_out_of_the_folder_is_refused(
+    target: str,
+    photo: Path,
+    tmp_path: Path,
+    saved_model: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    outside, folder = tmp_path / "outside", tmp_path / "photos"
+    for place in (outside, folder):
+        place.mkdir()
+    (outside / "secret.txt").write_text("password: hunter2")
+    photo.rename(outside / "other.png")
+    (folder / "linked.jpg").symlink_to(f"../outside/{target}")
+    out = tmp_path / "predictions.csv"
+    assert run_verb(predict.main, [str(saved_model), str(folder), "--out", str(out)]) == 2
+    said = capsys.readouterr().err
+    assert f"links leading out of it:\n  - {folder / 'linked.jpg'}\nPut the photos there" in said
+    assert "hunter2" not in said
+    assert not out.exists()
 
 
 def test_of_a_broken_photo_comes_a_picture_or_a_reason(tmp_path: Path) -> None:
