@@ -170,7 +170,7 @@ def _compare(
     print(format_comparison(comparison))
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", source.resolve().name.removesuffix(".csv"))
     table = place.folder / f"{place.start}against_{name}.csv"
-    told = harmless_texts(photos, but=list(photos.select_dtypes("number")))
+    told = harmless_texts(photos, but=photos.select_dtypes("number").columns.tolist())
     lines: str = told.to_csv(index=False, lineterminator="\n")
     files = {table.with_suffix(".json"): as_json(comparison), table: lines}
     return Against(source.resolve().name, comparison, photos, table.name), files

@@ -31,5 +31,6 @@ def harmless(text: str) -> str:
 
 def harmless_texts(table: pd.DataFrame, but: Sequence[str]) -> pd.DataFrame:
     """A table of texts whose cells and names of columns are `harmless`, some columns left out."""
-    texts = {name: table[name].map(harmless) for name in table if name not in but}
-    return table.assign(**texts).rename(columns={name: harmless(name) for name in texts})
+    names = [str(name) for name in table if name not in but]
+    texts = {name: table[name].map(harmless) for name in names}
+    return table.assign(**texts).rename(columns={name: harmless(name) for name in names})
