@@ -7,16 +7,17 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: help demo test lint types format lock wheelhouse audit lowest
+.PHONY: help demo test lint types format lock wheelhouse package audit lowest
 .DEFAULT_GOAL := help
 
 help:
 	@sed -n '1,3s/^# //p' Makefile
 
-# The stamps are made anew when what they install changes.
-$(VENV)/.installed: setup.cfg pyproject.toml
+# The stamps are made anew when what they install changes. pip checks each file against the lock's hash.
+$(VENV)/.installed: setup.cfg pyproject.toml requirements.lock
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV) || { echo "No virtual environment could be made. On Debian: apt-get install python3-venv"; exit 2; }
-	$(BIN)/pip install --quiet --disable-pip-version-check -e ".[lite]"
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed
@@ -53,12 +54,26 @@ lock: $(VENV)-tools/.installed
 	$(TOOLS)/uv pip compile setup.cfg --quiet --extra lite --universal --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --custom-compile-command "make lock" --output-file requirements.lock
 
-# pip checks each file against the lock's hash. Wheels fit the machine and Python that fetch them.
+# Wheels fit the machine and Python that fetch them.
 wheelhouse: $(VENV)-tools/.installed
 	$(TOOLS)/python -m pip download --quiet --disable-pip-version-check --require-hashes -r requirements.lock --dest wheelhouse
 	$(TOOLS)/python -m build --outdir wheelhouse --wheel .
 	cp requirements.lock wheelhouse/
 	mkdir -p wheelhouse/experiments && cp experiments/*.toml wheelhouse/experiments/
+
+# Builds sdist and wheel, and uses what each installs, in an environment of its own, where this folder is not seen.
+package: $(VENV)-tools/.installed
+	rm -rf dist
+	$(TOOLS)/python -m build --outdir dist .
+	set -e; for file in "$(CURDIR)"/dist/*; do \
+	  echo "$$file"; place=$$(mktemp -d); trap "rm -rf $$place" EXIT; \
+	  $(PYTHON) -m venv "$$place/installed"; cd "$$place"; unset PYTHONPATH; \
+	  installed/bin/pip install --quiet --disable-pip-version-check "$$file"; \
+	  installed/bin/python -m ajl_tf; \
+	  installed/bin/python -m ajl_tf.draw drawn --images 100 --size 64; \
+	  installed/bin/python -m ajl_tf.explore drawn --out explored; \
+	  cd "$(CURDIR)"; rm -rf "$$place"; \
+	done
 
 audit: $(VENV)-tools/.installed
 	$(TOOLS)/pip-audit --disable-pip --require-hashes -r requirements.lock
