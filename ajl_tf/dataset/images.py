@@ -119,8 +119,7 @@ def _fitted(photo: Photo, size: int, mode: Fit) -> tf.Tensor:
         rounded = tf.round(tf.cast(extent, tf.float64) * scale)
         inner = tf.maximum(1, tf.cast(rounded, tf.int32))
     begin = photo.margin + (photo.size - extent) // 2
-    resized = _resized(photo, begin, extent, inner)
-    canvas = tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 255.0)), tf.uint8)
+    canvas = _resized(photo, begin, extent, inner)
     if mode == "contain":
         before = (size - inner) // 2
         edges = tf.stack([before, size - inner - before], axis=1)
@@ -131,7 +130,7 @@ def _fitted(photo: Photo, size: int, mode: Fit) -> tf.Tensor:
 
 
 def _resized(photo: Photo, begin: tf.Tensor, extent: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
-    """Part of a photo, antialiased as `tf.image.resize` does it: float32 `(…, *size, 3)`.
+    """Part of a photo, antialiased as `tf.image.resize` does it: uint8 `(…, *size, 3)`.
 
     Args:
         photo: One, or several in its `image`.
@@ -147,9 +146,9 @@ def _resized(photo: Photo, begin: tf.Tensor, extent: tf.Tensor, size: tf.Tensor)
     # Part of a pixel, where the first one begins before `begin`.
     translation = -scale * tf.cast(begin - first * by, tf.float32)
     scale *= tf.cast(by, tf.float32)
-    for axis in (0, 1):  # rows, then columns laid as rows, then upright again
-        piece = _swapped(_rows_resized(piece, size[axis], scale[axis], translation[axis]))
-    return piece
+    lying = _swapped(_rows_resized(piece, size[0], scale[0], translation[0]))
+    resized = _rows_resized(lying, size[1], scale[1], translation[1])
+    return _swapped(tf.cast(tf.round(tf.clip_by_value(resized, 0.0, 255.0)), tf.uint8))
 
 
 def _rows_resized(

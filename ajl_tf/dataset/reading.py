@@ -34,9 +34,10 @@ def read_photos(
         preprocess: Scalar string (a file's bytes) -> uint8 `(C, C, 3)`; a `tf.function`, which
             leaves Python's lock while it works.
         ahead: Photos that may be under way or wait to be taken: what bounds the memory.
-        workers: Threads; by default one a core.
+        workers: Threads; by default one more than there are cores, because one at a time waits for
+            TensorFlow to begin or to hand over.
     """
-    workers = workers or os.cpu_count() or 1
+    workers = workers or 1 + (os.cpu_count() or 1)
     with ThreadPoolExecutor(workers) as pool:
         waiting: deque[Future[np.ndarray | str]] = deque()
         try:

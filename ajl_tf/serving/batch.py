@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,25 +54,37 @@ def predict_photos(
     rows: list[int] = []
     errors: list[tuple[int, str]] = []
     photos = read_photos(paths, model.preprocess, ahead=2 * batch_size)
-    for row, photo in enumerate(photos):
-        if isinstance(photo, str):
-            errors.append((row, photo))
-        else:
-            rows.append(row)
-            canvases.append(photo)
-        if len(rows) + len(errors) == batch_size or row == len(paths) - 1:
-            told = {name: tf.constant(cells[rows]) for name, cells in (texts or {}).items()}
-            yield Answers(rows, *_answer(serve, canvases, told), errors)
-            canvases, rows, errors = [], [], []
+    asked: deque[Future[Answers]] = deque()
+    # A thread of its own, so that the network works on while an answer is being written down.
+    with ThreadPoolExecutor(1) as network:
+        for row, photo in enumerate(photos):
+            if isinstance(photo, str):
+                errors.append((row, photo))
+            else:
+                rows.append(row)
+                canvases.append(photo)
+            if len(rows) + len(errors) == batch_size or row == len(paths) - 1:
+                told = {name: tf.constant(cells[rows]) for name, cells in (texts or {}).items()}
+                asked.append(network.submit(_answer, serve, canvases, told, rows, errors))
+                canvases, rows, errors = [], [], []
+            if len(asked) > 1:
+                yield asked.popleft().result()
+        while asked:
+            yield asked.popleft().result()
 
 
 def _answer(
-    serve: Any, canvases: list[np.ndarray], texts: Mapping[str, tf.Tensor]
-) -> tuple[np.ndarray, np.ndarray | None]:
+    serve: Any,
+    canvases: list[np.ndarray],
+    texts: Mapping[str, tf.Tensor],
+    rows: list[int],
+    errors: list[tuple[int, str]],
+) -> Answers:
     said = serve.structured_outputs
     if not canvases:
         nothing = np.empty((0, said["probabilities"].shape[1]), np.float32)
-        return nothing, np.empty(0, np.float32) if "unlike" in said else None
+        unlike = np.empty(0, np.float32) if "unlike" in said else None
+        return Answers(rows, nothing, unlike, errors)
     answer = serve(images=tf.constant(np.stack(canvases)), **texts)
     unlike = answer["unlike"].numpy() if "unlike" in answer else None
-    return answer["probabilities"].numpy(), unlike
+    return Answers(rows, answer["probabilities"].numpy(), unlike, errors)
