@@ -68,7 +68,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--bfloat16",
         action="store_true",
-        help="faster on processors that have it; probabilities change in their third digit",
+        help="faster on processors that have it; probabilities change by up to 0.05",
     )
     parser.add_argument(
         "--resume",

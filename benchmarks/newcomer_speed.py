@@ -4,11 +4,11 @@
 
 The newcomer's script is that of `time_to_score.py`: `image_dataset_from_directory`, random flips
 and turns as layers of the network, MobileNetV2 at 224 pixels, everything else as `compile` and
-`fit` have it by default, XLA among it, which `fit` then chooses by itself. Ours is the same network
-from canvases, once with flips and turns, once with all augmentation. Drawn photos, random weights,
-one phase with a frozen backbone and one with all layers but BatchNormalization; each in a process
-of its own, in turn, several rounds. The first epoch of a phase, which traces, is left out; with it
-a newcomer waits longer still, and how long is printed.
+`fit` have it by default. Ours is the same network from canvases, once with flips and turns, once
+with all augmentation. Drawn photos, random weights, one phase with a frozen backbone and one with
+all layers but BatchNormalization; each in a process of its own, in turn, several rounds. The first
+epoch of a phase, which traces, is left out; the newcomer's is printed. An epoch of the newcomer's
+also scores 32 photos, as Keras counts it; ours has none to score.
 """
 
 from __future__ import annotations

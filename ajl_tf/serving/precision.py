@@ -2,8 +2,8 @@
 
 TensorFlow rewrites the graph as it is first run, so that any SavedModel will do and none is made
 anew: weights stay float32 in the file, sums are made in float32, photos are decoded and resized as
-ever. Probabilities change in their third digit, and of two that are near a few change places
-(`benchmarks/README.md` has the figures).
+ever. Probabilities change, on real photos by up to 0.05, and of two that are as near they may
+change places (`benchmarks/README.md` has the figures).
 """
 
 from __future__ import annotations
