@@ -74,12 +74,15 @@ def to_toml(experiment: Experiment) -> str:
 
 
 def _line(key: str, value: Any) -> str:
-    return f"{key} = {_value(value)}"
+    return f"{key} = {as_toml(value)}"
 
 
-def _value(value: Any) -> str:
+def as_toml(value: Any) -> str:
+    """A value as an experiment file writes it, on one line."""
     if isinstance(value, dict):
         return "{" + ", ".join(_line(key, each) for key, each in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(as_toml, value)) + "]"
     # JSON is TOML but for a control character that only TOML wants escaped, and for the pairs of
     # escapes that JSON makes of an emoji.
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

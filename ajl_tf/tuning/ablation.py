@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ajl_tf.assessment.ablation import NOISE, ablation
+from ajl_tf.config_file import as_toml
 from ajl_tf.files import write_text
 from ajl_tf.tuning.outcome import write_trials
 from ajl_tf.tuning.study import minutes_of, trial_folder, values_of
-from ajl_tf.tuning.sweep import BASE, ROW, SEED, Sweep, as_toml
+from ajl_tf.tuning.sweep import BASE, ROW, SEED, Sweep
 from ajl_tf.tuning.trial import predictions_of
 
 if TYPE_CHECKING:

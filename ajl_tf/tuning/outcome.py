@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from ajl_tf.config_file import load_experiment, to_toml
+from ajl_tf.config_file import as_toml, load_experiment, to_toml
 from ajl_tf.files import write_text
 from ajl_tf.pages.figures import MUTED, SERIES, log_scale, new_figure, save_figure
 from ajl_tf.tuning.study import REASON, minutes_of, trial_folder, values_of
-from ajl_tf.tuning.sweep import ROW, SEED, Span, Sweep, as_toml
+from ajl_tf.tuning.sweep import ROW, SEED, Span, Sweep
 
 if TYPE_CHECKING:
     import optuna

@@ -22,7 +22,7 @@ from ajl_tf.tuning.study import (
     points_of,
     trial_folder,
 )
-from ajl_tf.tuning.sweep import Span, Sweep, as_toml
+from ajl_tf.tuning.sweep import Span, Sweep
 from ajl_tf.tuning.trial import (
     KilledError,
     StoppedError,
@@ -145,7 +145,7 @@ def _varied(trial: optuna.Trial, sweep: Sweep) -> dict[str, Any]:
     varied: dict[str, Any] = {}
     for key, span in sweep.space.items():
         if not isinstance(span, Span):
-            texts = [as_toml(choice) for choice in span.choices]
+            texts = [json.dumps(choice) for choice in span.choices]
             varied[key] = json.loads(trial.suggest_categorical(key, texts))
         elif span.is_whole:
             step = 1 if span.step is None else int(span.step)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ajl_tf.config_file import load_experiment
 from ajl_tf.errors import UserError
 from ajl_tf.files import locked
-from ajl_tf.tuning.sweep import Span, Sweep, as_toml
+from ajl_tf.tuning.sweep import Span, Sweep
 
 if TYPE_CHECKING:
     import optuna
@@ -125,7 +125,7 @@ def minutes_of(trial: optuna.trial.FrozenTrial) -> float | None:
 
 def points_of(sweep: Sweep) -> list[str]:
     """Each trial of a grid or of rows, as text: Optuna compares no lists."""
-    return [] if sweep.space else [as_toml(point) for point in sweep.combinations()]
+    return [] if sweep.space else [json.dumps(point) for point in sweep.combinations()]
 
 
 def _queue(study: optuna.Study, sweep: Sweep) -> None:

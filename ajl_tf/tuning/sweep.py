@@ -14,14 +14,17 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from ajl_tf.config import Experiment
-from ajl_tf.config_file import load_experiment
+from ajl_tf.config_file import as_toml, load_experiment
 from ajl_tf.config_tables import Name, Table
 from ajl_tf.dataset.splits import parse_scheme
 from ajl_tf.errors import UserError, listed
 
-Value = bool | int | float | str | list[bool | int | float | str]
+Scalar = bool | int | float | str
+Value = Scalar | list[Scalar]
+# A table in a row: a phase, where the row has phases of its own.
+Inner = dict[str, Value]
 RowName = Annotated[str, Field(pattern=r"^[^|`\r\n]+$", max_length=80)]
-Row = Annotated[dict[str, Value], Field(min_length=1)]
+Row = Annotated[dict[str, Value | list[Inner]], Field(min_length=1)]
 SEED = "seed"  # in a grid: the same trial again, with other luck
 ROW, BASE = "row", "as it is"  # a trial's row of an ablation, and the row without changes
 
@@ -88,8 +91,8 @@ class Sweep(Table):
         grid: Key -> values; every combination is tried. A `seed` here is not a setting but a
             repetition: the outcome averages over it.
         space: Key -> a range or choices that Optuna draws from (tree-structured Parzen estimator).
-        rows: Name -> changes; each row is tried by itself against the experiment as it is. Rows may
-            be added to a study later.
+        rows: Name -> changes; each row is tried by itself against the experiment as it is, and may
+            have `phases` of its own. Rows may be added to a study later.
         seeds: Of the experiment, with `rows`: all rows are trained with each, and compared seed by
             seed; none: with the experiment's own.
     """
@@ -139,7 +142,7 @@ class Sweep(Table):
         values = self.model_dump(mode="json", exclude={"trials", "rows", "seeds"})
         return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:12]
 
-    def combinations(self) -> Iterator[dict[str, Value]]:
+    def combinations(self) -> Iterator[dict[str, Any]]:
         """Every point of the grid, or row; of a space, each end of each range by itself."""
         if self.grid:
             for values in itertools.product(*self.grid.values()):
@@ -156,11 +159,6 @@ class Sweep(Table):
         """`--set` of a trial."""
         values = {**self.set, **varied}
         return [f"{key}={as_toml(value)}" for key, value in values.items() if key != ROW]
-
-
-def as_toml(value: object) -> str:
-    """A number, text, truth or list as an experiment file writes it."""
-    return json.dumps(value)
 
 
 def read_sweep(path: Path) -> tuple[Sweep, Path]:

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import f1_score, recall_score
 
+from ajl_tf.config_file import load_experiment
 from ajl_tf.errors import UserError
 from ajl_tf.tune import main
 from ajl_tf.tuning.sweep import read_sweep
@@ -158,6 +159,34 @@ def test_a_row_that_the_file_has_lost_is_no_trial(folder: Path) -> None:
     assert (outcome["state"] == "complete").all()
 
 
+def test_a_row_may_have_phases_of_its_own(folder: Path) -> None:
+    rows = ROWS.replace("seeds = [1, 2]", "").replace("[set]", '[set]\n"phases.only.epochs" = 3')
+    phases = """
+        [[rows.gradually.phases]]
+        name = "top"
+        epochs = 1
+        [[rows.gradually.phases]]
+        name = "all"
+        epochs = 2
+        unfreeze = 1.0
+    """
+    (folder / "sweep.toml").write_text(rows + phases)
+    sweep, experiment = read_sweep(folder / "sweep.toml")
+    base, _, gradually = (
+        load_experiment(experiment, sweep.changes(c)).phases for c in sweep.combinations()
+    )
+    assert [(p.name, p.epochs) for p in base] == [("only", 3)]
+    assert [(p.name, p.epochs, p.unfreeze) for p in gradually] == [("top", 1, 0.0), ("all", 2, 1.0)]
+
+    assert tune(folder) == 0
+    told = 'phases = [{name = "top", epochs = 1}, {name = "all", epochs = 2, unfreeze = 1.0}]'
+    assert table(folder)["gradually"][0] == f"`{told}`"
+    assert told.replace("phases = ", "phases=") in (folder / "calls").read_text()
+    tried = (folder / "calls").read_text()
+    assert tune(folder) == 0
+    assert (folder / "calls").read_text() == tried
+
+
 def test_rows_whose_predictions_are_gone_are_told(folder: Path) -> None:
     tune(folder)
     (folder / "out/trials/trial-0001/runs/small-1/fold_0/predictions.csv").unlink()
@@ -176,6 +205,10 @@ def test_rows_whose_predictions_are_gone_are_told(folder: Path) -> None:
         (ROWS.replace("[1, 2]", "[1, 1]"), "seeds must differ"),
         (ROWS.replace('cutmix" = 1.0', 'cutmix" = -1.0'), r'row = "cutmix".*cutmix'),
         (ROWS.replace('"augment.cutmix" = 1.0', ""), "rows.cutmix"),
+        (
+            ROWS + '[[rows.two.phases]]\nname = "a"\nepochs = 1\nunfrees = 1.0',
+            r"phases\.0\.unfrees: unknown key; did you mean 'unfreeze'",
+        ),
     ],
 )
 def test_what_is_wrong_with_rows_is_told_before_anything_is_trained(
