@@ -29,7 +29,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -151,28 +152,52 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
         answer_in_bfloat16()
     model = load(options.folder / "saved" / "1")
     paths = sorted((options.folder / "photos").iterdir())
-    answers = WAY[options.way](model, paths, options)
-    seen, begun = [next(answers)], time.perf_counter()
-    first = time.time()
-    seen += answers
+    seen: list[np.ndarray] = []
+    first = begun = 0.0
+
+    def take(answers: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        nonlocal first, begun
+        for probabilities in answers:
+            seen.append(probabilities)
+            if not begun:
+                first, begun = time.time(), time.perf_counter()
+            yield probabilities
+
+    if options.way in ("predict", BFLOAT16):
+        _predict(model, paths, options, take)
+    else:
+        deque(take(WAY[options.way](model, paths, options)), maxlen=0)
     seconds = time.perf_counter() - begun
     np.save(options.folder / f"{options.way}.npy", np.concatenate(seen))
     return {"photos_per_second": sum(map(len, seen[1:])) / seconds, "first": first}
 
 
-def _ours(model: Any, paths: list[Path], options: argparse.Namespace) -> Iterator[np.ndarray]:
+def _predict(
+    model: Any,
+    paths: list[Path],
+    options: argparse.Namespace,
+    take: Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]],
+) -> None:
     import pandas as pd
 
-    from ajl_tf.assessment.predictions import make_predictions, prediction_lines
-    from ajl_tf.serving.batch import predict_photos
-    from ajl_tf.serving.savedmodel import class_names
+    from ajl_tf.assessment.predictions import prediction_lines
+    from ajl_tf.serving.answering import empty_table, write_answers
+    from ajl_tf.serving.batch import Answers, predict_photos
+    from ajl_tf.serving.unfinished import under_way
 
-    names, rows = class_names(model), pd.DataFrame({"image_id": [path.stem for path in paths]})
-    with tempfile.TemporaryFile("w") as file:
+    rows = pd.DataFrame({"image_id": [path.stem for path in paths]})
+    empty = empty_table(rows, model, options.folder)
+    answers: deque[Answers] = deque()
+
+    def probabilities() -> Iterator[np.ndarray]:
         for answer in predict_photos(model, paths, options.batch_size):
-            table = make_predictions(rows.iloc[answer.rows], names, answer.probabilities)
-            file.write(prediction_lines(table, header=not file.tell()))
+            answers.append(answer)
             yield answer.probabilities
+
+    out, header = options.folder / f"{time.time()}.csv", prediction_lines(empty, header=True)
+    with under_way(out, {}, header, resume=False) as written:
+        told = (answers.popleft() for _ in take(probabilities()))
+        write_answers(model, rows, empty, told, written)
 
 
 def _bare(model: Any, paths: list[Path], options: argparse.Namespace) -> Iterator[np.ndarray]:
@@ -245,7 +270,7 @@ def _batches(model: Any, paths: list[Path], options: argparse.Namespace) -> Iter
     from ajl_tf.dataset.reading import read_photos
 
     waiting: list[np.ndarray | str] = []
-    for canvas in read_photos(paths, model.preprocess, ahead=2 * options.batch_size):
+    for canvas in read_photos(paths, model.preprocess):
         waiting.append(canvas)
         if len(waiting) == options.batch_size:
             yield np.stack(waiting)
@@ -268,8 +293,6 @@ def _softmax(logits: np.ndarray) -> np.ndarray:
 
 
 WAY: dict[str, Callable[[Any, list[Path], argparse.Namespace], Iterator[np.ndarray]]] = {
-    "predict": _ours,
-    BFLOAT16: _ours,
     "bare loop": _bare,
     "network alone": _alone,
     "decoding alone": _decoding,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from ajl_tf.serving import savedmodel
 from ajl_tf.serving.batch import Answers
 from ajl_tf.serving.savedmodel import class_names
 from ajl_tf.serving.unfinished import Batch, UnderWay
+
+_SECONDS = 1.0  # of answers are written at once: a table of few rows costs what one of many does
 
 
 def empty_table(rows: pd.DataFrame, model: Any, source: Path) -> pd.DataFrame:
@@ -71,18 +74,35 @@ def write_answers(
     """
     names, skipped = class_names(model), written.photos
     line = ProgressLine(len(rows), "predicting")
-    for answers in answered:
+    for batches in _by_time(answered):
         lines, strange = "", 0
-        if answers.rows:
-            positions = [skipped + row for row in answers.rows]
-            table = make_predictions(rows.iloc[positions], names, answers.probabilities)
+        if positions := [skipped + row for answers in batches for row in answers.rows]:
+            probabilities = np.concatenate([answers.probabilities for answers in batches])
+            table = make_predictions(rows.iloc[positions], names, probabilities)
             if "unlike" in empty:
-                assert answers.unlike is not None
-                table["unlike"] = answers.unlike
-                strange = int((answers.unlike > model.unlike_threshold.numpy()).sum())
+                table["unlike"] = np.concatenate([answers.unlike for answers in batches])
+                strange = int((table["unlike"] > model.unlike_threshold.numpy()).sum())
             table = table.reindex(columns=empty.columns)  # labels may be missing from a batch
             lines = prediction_lines(table, header=False)
-        errors = [(skipped + row, reason) for row, reason in answers.errors]
-        written.add(lines, Batch(len(answers.rows) + len(errors), strange, errors))
+        errors = [(skipped + row, reason) for answers in batches for row, reason in answers.errors]
+        written.add(lines, Batch(len(positions) + len(errors), strange, errors))
         line.update(written.photos)
     line.close(written.photos)
+
+
+def _by_time(answered: Iterable[Answers]) -> Iterator[list[Answers]]:
+    """Answers of about as many seconds together; a slow network's, each by itself."""
+    batches: list[Answers] = []
+    since = time.monotonic()
+    try:
+        for answers in answered:
+            batches.append(answers)
+            if time.monotonic() - since >= _SECONDS:
+                done, batches, since = batches, [], time.monotonic()
+                yield done
+    except BaseException:
+        if batches:  # what is answered is written, whatever ended the answering
+            yield batches
+        raise
+    if batches:
+        yield batches

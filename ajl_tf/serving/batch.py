@@ -53,7 +53,7 @@ def predict_photos(
     canvases: list[np.ndarray] = []
     rows: list[int] = []
     errors: list[tuple[int, str]] = []
-    photos = read_photos(paths, model.preprocess, ahead=2 * batch_size)
+    photos = read_photos(paths, model.preprocess)
     asked: deque[Future[Answers]] = deque()
     # A thread of its own, so that the network works on while an answer is being written down.
     with ThreadPoolExecutor(1) as network:

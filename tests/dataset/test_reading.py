@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ import tensorflow as tf
 from PIL import Image
 
 from ajl_tf.dataset.canvases import preprocessor
-from ajl_tf.dataset.reading import read_photos
+from ajl_tf.dataset.reading import Preprocess, read_photos
 from ajl_tf.dataset.refusals import NOT_A_PHOTO
 
 PREPROCESS = preprocessor(8, "cover")
@@ -22,8 +21,8 @@ PREPROCESS = preprocessor(8, "cover")
 
 @pytest.fixture
 def numbered(tmp_path: Path) -> list[Path]:
-    """Thirty photos, each of one shade: its number."""
-    paths = [tmp_path / f"{number}.png" for number in range(30)]
+    """Sixty photos, each of one shade: its number."""
+    paths = [tmp_path / f"{number}.png" for number in range(60)]
     for shade, path in enumerate(paths):
         Image.new("L", (9, 7), shade).save(path)
     return paths
@@ -33,49 +32,77 @@ def shades(photos: Iterator[np.ndarray | str]) -> list[int]:
     return [int(photo.max()) for photo in photos if not isinstance(photo, str)]
 
 
-@pytest.mark.parametrize(("ahead", "workers"), [(1, 1), (4, 2), (64, 8), (64, None)])
-def test_photos_come_in_the_order_of_their_paths(
-    numbered: list[Path], ahead: int, workers: int | None
-) -> None:
-    def slow_at_first(data: tf.Tensor) -> tf.Tensor:
-        canvas = PREPROCESS(data)
-        time.sleep(0.02 if int(canvas[0, 0, 0]) % 8 == 0 else 0)
-        return canvas
+def counting(count: list[int], wait: float = 0) -> Preprocess:
+    """The preprocessing of photos, which counts them and waits at each eighth."""
 
-    photos = read_photos(numbered, slow_at_first, ahead=ahead, workers=workers)
-    assert shades(photos) == list(range(30))
+    def began(data: bytes) -> bytes:
+        count.append(1)
+        time.sleep(wait if len(count) % 8 == 0 else 0)
+        return data
+
+    def preprocess(data: tf.Tensor) -> tf.Tensor:
+        return PREPROCESS(tf.ensure_shape(tf.numpy_function(began, [data], tf.string), ()))
+
+    return preprocess
 
 
-def test_it_takes_no_more_than_it_may_ahead() -> None:
-    taken: list[int] = []
+def test_photos_come_in_the_order_of_their_paths(numbered: list[Path]) -> None:
+    assert shades(read_photos(numbered, counting([], wait=0.02))) == list(range(60))
+    assert shades(read_photos(list(map(str, numbered)), PREPROCESS)) == list(range(60))
+    assert shades(read_photos(numbered[:9], PREPROCESS)) == list(range(9))
 
-    def paths() -> Iterator[Path]:
-        for number in range(100):
-            taken.append(number)
-            yield Path(f"/nowhere/{number}.png")
 
-    photos = read_photos(paths(), PREPROCESS, ahead=5)
-    for got in range(1, 20):
-        assert "cannot be read: No such file" in next(photos)
-        assert len(taken) == got - 1 + 5
+def test_it_takes_no_more_than_it_may_ahead(numbered: list[Path]) -> None:
+    begun: list[int] = []
+    photos = read_photos(numbered * 5, counting(begun))
+    for taken in range(1, 120):
+        next(photos)
+        assert taken <= len(begun) <= taken + 64
     photos.close()
 
 
-def test_a_reader_that_is_closed_ends_its_threads(numbered: list[Path]) -> None:
-    before = set(threading.enumerate())
-    started: list[int] = []
-
-    def slow(data: tf.Tensor) -> tf.Tensor:
-        started.append(1)
-        time.sleep(0.01)
-        return PREPROCESS(data)
-
-    photos = read_photos(numbered, slow, ahead=20, workers=3)
+def test_a_reader_that_is_closed_reads_no_more(numbered: list[Path]) -> None:
+    begun: list[int] = []
+    photos = read_photos(numbered * 5, counting(begun, wait=0.01))
     next(photos)
-    assert set(threading.enumerate()) > before
     photos.close()
-    assert set(threading.enumerate()) == before
-    assert len(started) < 20  # what waited was cancelled
+    time.sleep(0.2)
+    seen = len(begun)
+    time.sleep(0.2)
+    assert len(begun) == seen < 65
+
+
+def test_bad_photos_come_between_good_ones_however_many(numbered: list[Path]) -> None:
+    gone = [path.with_name(f"gone-{path.name}") for path in numbered]
+    order = [*gone, *numbered[:3], gone[0], *numbered[3:], *gone, *gone]
+    read = list(read_photos(order, PREPROCESS))
+    assert shades(iter(read)) == list(range(60))
+    for path, photo in zip(order, read, strict=True):
+        assert isinstance(photo, str) == path.name.startswith("gone-")
+
+
+def test_a_photo_that_failed_once_is_read_again(numbered: list[Path]) -> None:
+    def failing(data: bytes) -> bytes:
+        if failures:
+            raise failures.pop()
+        return data
+
+    def preprocess(data: tf.Tensor) -> tf.Tensor:
+        return PREPROCESS(tf.ensure_shape(tf.numpy_function(failing, [data], tf.string), ()))
+
+    failures: list[Exception] = [OSError(), MemoryError()]
+    assert shades(read_photos(numbered, preprocess)) == list(range(60))
+    assert failures == []
+
+
+def test_a_path_that_looks_like_an_address_is_a_file(
+    numbered: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = numbered[7].with_name("gs:")
+    folder.mkdir()
+    numbered[7].rename(folder / "é\udcff.png")
+    monkeypatch.chdir(folder.parent)
+    assert shades(read_photos(["gs://é\udcff.png"] * 40, PREPROCESS)) == [7] * 40
 
 
 def jpeg() -> bytes:
@@ -109,7 +136,8 @@ def test_what_is_wrong_with_a_photo_stands_in_its_place(tmp_path: Path) -> None:
         expected += [reason, ""]
     paths += [tmp_path / "missing.jpg", tmp_path / "folder.jpg"]
     expected += ["cannot be read: No such file or directory", "cannot be read: Is a directory"]
-    for photo, reason in zip(read_photos(paths, PREPROCESS), expected, strict=True):
+    photos = [*read_photos(paths, PREPROCESS), *read_photos(paths * 3, PREPROCESS)]
+    for photo, reason in zip(photos, expected * 4, strict=True):
         if reason:
             assert isinstance(photo, str)
             assert photo.startswith(reason)
@@ -130,14 +158,16 @@ def test_no_paths_give_no_photos() -> None:
     assert list(read_photos([], PREPROCESS)) == []
 
 
-@pytest.mark.parametrize(
-    "error", [MemoryError(), tf.errors.ResourceExhaustedError(None, None, "OOM when allocating")]
-)
+@pytest.mark.parametrize("graph", [False, True])
 def test_where_the_memory_is_used_up_the_photo_is_not_blamed(
-    numbered: list[Path], error: Exception
+    numbered: list[Path], graph: bool
 ) -> None:
-    def greedy(data: tf.Tensor) -> tf.Tensor:
-        raise error
+    def no_room(data: bytes) -> bytes:
+        raise MemoryError
 
-    with pytest.raises(type(error)):
-        list(read_photos(numbered, greedy))
+    def greedy(data: tf.Tensor) -> tf.Tensor:
+        return PREPROCESS(tf.ensure_shape(tf.numpy_function(no_room, [data], tf.string), ()))
+
+    error = tf.errors.ResourceExhaustedError if graph else MemoryError
+    with pytest.raises(error):
+        list(read_photos(numbered, tf.function(greedy) if graph else greedy))

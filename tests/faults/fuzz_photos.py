@@ -120,7 +120,7 @@ def read_all(numbers: range, told: Path) -> NoReturn:
         for number in numbers:
             data = broken(photos, number)
             path.write_bytes(data)
-            (canvas,) = read_photos([path], preprocess, workers=1)
+            (canvas,) = read_photos([path], preprocess)
             if not isinstance(canvas, str):
                 assert canvas.shape == (SIDE, SIDE, 3), canvas.shape
             try:

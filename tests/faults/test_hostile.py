@@ -151,7 +151,7 @@ def test_links_lead_to_no_other_folder(photo: Path, tmp_path: Path) -> None:
     (folder / "itself.png").symlink_to("itself.png")
     listed = photos_to_predict(folder)
     assert listed["image_id"].tolist() == ["again", "gone", "itself", "own"]
-    again, gone, itself, own = read_photos(map(Path, listed["path"]), preprocessor(8, "cover"))
+    again, gone, itself, own = read_photos(listed["path"].tolist(), preprocessor(8, "cover"))
     assert np.array_equal(own, again)
     for unread in (gone, itself):
         assert isinstance(unread, str)
