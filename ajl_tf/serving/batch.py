@@ -57,20 +57,24 @@ def predict_photos(
     asked: deque[Future[Answers]] = deque()
     # A thread of its own, so that the network works on while an answer is being written down.
     with ThreadPoolExecutor(1) as network:
-        for row, photo in enumerate(photos):
-            if isinstance(photo, str):
-                errors.append((row, photo))
-            else:
-                rows.append(row)
-                canvases.append(photo)
-            if len(rows) + len(errors) == batch_size or row == len(paths) - 1:
-                told = {name: tf.constant(cells[rows]) for name, cells in (texts or {}).items()}
-                asked.append(network.submit(_answer, serve, canvases, told, rows, errors))
-                canvases, rows, errors = [], [], []
-            if len(asked) > 1:
+        try:
+            for row, photo in enumerate(photos):
+                if isinstance(photo, str):
+                    errors.append((row, photo))
+                else:
+                    rows.append(row)
+                    canvases.append(photo)
+                if len(rows) + len(errors) == batch_size or row == len(paths) - 1:
+                    told = {name: tf.constant(cells[rows]) for name, cells in (texts or {}).items()}
+                    asked.append(network.submit(_answer, serve, canvases, told, rows, errors))
+                    canvases, rows, errors = [], [], []
+                if len(asked) > 1:
+                    yield asked.popleft().result()
+            while asked:
                 yield asked.popleft().result()
-        while asked:
-            yield asked.popleft().result()
+        finally:  # who interrupts a slow network waits for no batch that has not begun
+            for answer in asked:
+                answer.cancel()
 
 
 def _answer(

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import threading
+import time
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from ajl_tf.serving import batch
 from ajl_tf.serving.batch import predict_photos
 from ajl_tf.serving.savedmodel import load
 
@@ -49,6 +54,34 @@ def test_each_photo_is_answered_once_in_its_row(
 
 def test_nothing_gives_nothing(model: Any) -> None:
     assert list(predict_photos(model, [], 4)) == []
+
+
+def test_who_interrupts_waits_for_no_batch_that_has_not_begun(
+    model: Any, photos: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+
+    def slow(*arguments: object) -> None:
+        begun.append(1)
+        while len(asked) < 2:
+            time.sleep(0.01)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+        time.sleep(0.5)
+
+    asked: list[object] = []
+    submit = ThreadPoolExecutor.submit
+
+    def counted(self: ThreadPoolExecutor, *arguments: Any) -> Any:
+        if arguments[0] is slow:
+            asked.append(arguments)
+        return submit(self, *arguments)
+
+    monkeypatch.setattr(batch, "_answer", slow)
+    monkeypatch.setattr(ThreadPoolExecutor, "submit", counted)
+    with pytest.raises(KeyboardInterrupt):
+        list(predict_photos(model, photos, 2))
+    assert len(begun) == 1
+    assert len(asked) == 2
 
 
 def test_memory_does_not_grow_with_the_number_of_photos(model: Any, photos: list[Path]) -> None:
