@@ -148,7 +148,8 @@ def test_what_is_whole_is_not_answered_again(
 def test_a_command_that_was_killed_is_gone_on_with(
     run: Predict, saved_model: Path, drawn_set: Path, tmp_path: Path
 ) -> None:
-    source = listing(tmp_path, sorted((drawn_set / "test").rglob("*.jpg")), 400)
+    # So many that it takes seconds: rows are written once a second.
+    source = listing(tmp_path, sorted((drawn_set / "test").rglob("*.jpg")), 3_000)
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
     assert run(source, tmp_path / "whole" / "out.csv") == 0
