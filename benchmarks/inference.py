@@ -29,8 +29,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -155,18 +154,17 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
     seen: list[np.ndarray] = []
     first = begun = 0.0
 
-    def take(answers: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    def take(probabilities: np.ndarray) -> None:
         nonlocal first, begun
-        for probabilities in answers:
-            seen.append(probabilities)
-            if not begun:
-                first, begun = time.time(), time.perf_counter()
-            yield probabilities
+        seen.append(probabilities)
+        if len(seen) == 1:
+            first, begun = time.time(), time.perf_counter()
 
     if options.way in ("predict", BFLOAT16):
         _predict(model, paths, options, take)
     else:
-        deque(take(WAY[options.way](model, paths, options)), maxlen=0)
+        for probabilities in WAY[options.way](model, paths, options):
+            take(probabilities)
     seconds = time.perf_counter() - begun
     np.save(options.folder / f"{options.way}.npy", np.concatenate(seen))
     return {"photos_per_second": sum(map(len, seen[1:])) / seconds, "first": first}
@@ -176,7 +174,7 @@ def _predict(
     model: Any,
     paths: list[Path],
     options: argparse.Namespace,
-    take: Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]],
+    take: Callable[[np.ndarray], None],
 ) -> None:
     import pandas as pd
 
@@ -185,19 +183,16 @@ def _predict(
     from ajl_tf.serving.batch import Answers, predict_photos
     from ajl_tf.serving.unfinished import under_way
 
+    def answers() -> Iterator[Answers]:
+        for answer in predict_photos(model, paths, options.batch_size):
+            take(answer.probabilities)
+            yield answer
+
     rows = pd.DataFrame({"image_id": [path.stem for path in paths]})
     empty = empty_table(rows, model, options.folder)
-    answers: deque[Answers] = deque()
-
-    def probabilities() -> Iterator[np.ndarray]:
-        for answer in predict_photos(model, paths, options.batch_size):
-            answers.append(answer)
-            yield answer.probabilities
-
     out, header = options.folder / f"{time.time()}.csv", prediction_lines(empty, header=True)
     with under_way(out, {}, header, resume=False) as written:
-        told = (answers.popleft() for _ in take(probabilities()))
-        write_answers(model, rows, empty, told, written)
+        write_answers(model, rows, empty, answers(), written)
 
 
 def _bare(model: Any, paths: list[Path], options: argparse.Namespace) -> Iterator[np.ndarray]:
