@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import statistics
 import subprocess
 import sys
@@ -198,10 +199,12 @@ def _predict(
 def _bare(model: Any, paths: list[Path], options: argparse.Namespace) -> Iterator[np.ndarray]:
     import tensorflow as tf
 
+    from ajl_tf.dataset.untuned import untuned
+
     files = tf.data.Dataset.from_tensor_slices([str(path) for path in paths]).map(tf.io.read_file)
-    batches = files.map(model.preprocess, tf.data.AUTOTUNE).batch(options.batch_size).prefetch(2)
+    batches = files.map(model.preprocess, os.cpu_count()).batch(options.batch_size).prefetch(2)
     serve = model.signatures["serving_default"]
-    for batch in batches:
+    for batch in untuned(batches, alone=True):
         yield serve(images=batch)["probabilities"].numpy()
 
 

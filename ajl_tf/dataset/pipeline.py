@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from ajl_tf.dataset.untuned import untuned
+
 Plan = Callable[[int], tuple[np.ndarray, np.ndarray]]
 _WAITING = 2  # batches made ready while the device works
 
@@ -64,7 +66,7 @@ def training_batches(
 
     numbers = tf.data.Dataset.range(epochs.start, epochs.stop)
     plans = numbers.flat_map(planned).skip(done)
-    return plans.map(gathered, tf.data.AUTOTUNE).prefetch(_WAITING)
+    return untuned(plans.map(gathered, _WAITING).prefetch(_WAITING))
 
 
 def evaluation_batches(
@@ -81,7 +83,7 @@ def evaluation_batches(
         )
 
     order = tf.data.Dataset.from_tensor_slices(rows.astype(np.int64)).batch(batch_size)
-    return order.map(taken, tf.data.AUTOTUNE).prefetch(_WAITING)
+    return untuned(order.map(taken, _WAITING).prefetch(_WAITING))
 
 
 def _take(array: np.ndarray, rows: tf.Tensor) -> tf.Tensor:

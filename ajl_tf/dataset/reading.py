@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from ajl_tf.dataset.images import REFUSALS
 from ajl_tf.dataset.refusals import DAMAGED, NOT_A_PHOTO, unlike_a_photo
+from ajl_tf.dataset.untuned import untuned
 
 Preprocess = Callable[[tf.Tensor], tf.Tensor]
 _TOGETHER = 16  # photos that are handed over at once
@@ -22,9 +23,9 @@ _FEW = 256  # up to here the graph takes longer to make than it saves
 def read_photos(paths: Sequence[str | Path], preprocess: Preprocess) -> Iterator[np.ndarray | str]:
     """Yields for each path, in order, its canvas, or a sentence that says why there is none.
 
-    Photos are read on all cores, some 50 ahead of the one that is taken (a few hundred: all of
-    them), which bounds the memory. Where it is used up, that is raised: it says nothing of the
-    photo.
+    Photos are read on all cores, some 50 and one a core ahead of the one that is taken (a few
+    hundred: all of them), which bounds the memory. Where it is used up, that is raised: it says
+    nothing of the photo.
 
     Args:
         paths: Photo files.
@@ -41,9 +42,9 @@ def read_photos(paths: Sequence[str | Path], preprocess: Preprocess) -> Iterator
 
     files = tf.data.Dataset.from_tensor_slices([os.fsencode(path) for path in paths]).enumerate()
     # No line of Python for a photo that is well, which a network beside it would feel.
-    read = files.map(canvas, tf.data.AUTOTUNE).ignore_errors().batch(_TOGETHER).prefetch(1)
+    read = files.map(canvas, os.cpu_count()).ignore_errors().batch(_TOGETHER).prefetch(1)
     told = 0
-    for rows, canvases in read.as_numpy_iterator():
+    for rows, canvases in untuned(read, alone=True).as_numpy_iterator():
         for row, photo in zip(rows.tolist(), canvases, strict=True):
             for missing in paths[told:row]:  # left out: it is read again, for the reason
                 yield _read(Path(missing), preprocess)

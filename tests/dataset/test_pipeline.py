@@ -97,3 +97,13 @@ def test_a_mapped_file_is_not_copied_into_the_graph(tmp_path: Path, targets: np.
     ):
         graph = batches._as_serialized_graph().numpy()  # the only way to look at what is shipped
         assert len(graph) < mapped.nbytes / 4
+
+
+def test_no_thread_tunes_them_for_which_their_end_would_wait(
+    source: np.ndarray, targets: np.ndarray
+) -> None:
+    for batches in (
+        evaluation_batches(source, np.arange(N), 4),
+        training_batches(source, targets, plan, draws=2, epochs=range(1), batch_size=4),
+    ):
+        assert batches.options().autotune.enabled is False

@@ -174,3 +174,18 @@ def test_where_the_memory_is_used_up_the_photo_is_not_blamed(
     error = tf.errors.ResourceExhaustedError if graph else MemoryError
     with pytest.raises(error):
         list(read_photos(numbered * number, tf.function(greedy) if graph else greedy))
+
+
+def test_an_end_waits_for_no_thread_that_tunes(
+    numbered: list[Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = []
+
+    def iterated(dataset: tf.data.Dataset) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        read.append(dataset.options())
+        return iter([])
+
+    monkeypatch.setattr(tf.data.Dataset, "as_numpy_iterator", iterated)
+    assert len(list(read_photos(numbered * 5, PREPROCESS))) == len(numbered) * 5
+    assert [options.autotune.enabled for options in read] == [False]
+    assert [options.threading.max_intra_op_parallelism for options in read] == [1]
