@@ -31,8 +31,9 @@ def read_photos(paths: Sequence[str | Path], preprocess: Preprocess) -> Iterator
         paths: Photo files.
         preprocess: Scalar string (a file's bytes) -> uint8 `(C, C, 3)`, in TensorFlow's operations.
     """
+    threads = 1 + (os.cpu_count() or 1)
     if len(paths) <= _FEW:
-        with ThreadPoolExecutor(1 + (os.cpu_count() or 1)) as pool:
+        with ThreadPoolExecutor(threads) as pool:
             yield from pool.map(lambda path: _read(Path(path), preprocess), paths)
         return
 
@@ -42,7 +43,7 @@ def read_photos(paths: Sequence[str | Path], preprocess: Preprocess) -> Iterator
 
     files = tf.data.Dataset.from_tensor_slices([os.fsencode(path) for path in paths]).enumerate()
     # No line of Python for a photo that is well, which a network beside it would feel.
-    read = files.map(canvas, os.cpu_count()).ignore_errors().batch(_TOGETHER).prefetch(1)
+    read = files.map(canvas, threads).ignore_errors().batch(_TOGETHER).prefetch(1)
     told = 0
     for rows, canvases in untuned(read, alone=True).as_numpy_iterator():
         for row, photo in zip(rows.tolist(), canvases, strict=True):
