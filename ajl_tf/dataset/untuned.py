@@ -9,8 +9,8 @@ def untuned(dataset: tf.data.Dataset, *, alone: bool = False) -> tf.data.Dataset
     """The dataset, in which `AUTOTUNE` must not stand, without the thread that tunes.
 
     That thread sleeps for twice as long each time. In TensorFlow 2.21 it often misses that its
-    iterator is let go of, which then waits for its next round: of iterators that were 7 seconds
-    old, two in five took 3 more to end, of those that were 3 seconds old, half took 2 more.
+    iterator is let go of, which then waits for its next round: about half of the iterators that
+    were 7 seconds old took 3 more to end (`benchmarks/README.md`).
 
     Args:
         dataset: Its elements stay as they are.
