@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field, model_validator
@@ -103,6 +104,11 @@ class Experiment(Table):
     def canvas(self) -> int:
         """Side of the canvas in pixels."""
         return self.data.canvas or round(self.input_size * 8 / 7)
+
+    @property
+    def weights_name(self) -> str:
+        """`model.weights` as it may be published: of a local file its name alone."""
+        return Path(self.model.weights).name
 
     @property
     def hash(self) -> str:

@@ -12,7 +12,9 @@ copies into it.
 from __future__ import annotations
 
 import argparse
+import json
 import re
+import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -66,8 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     print(f"figures: {place.figures}")
     if options.keep is not None:
         target = RESULTS / options.keep
-        kept = {target / name: (source / name).read_text(encoding="utf-8") for name in KEPT}
-        write_all(kept, replace=False)
+        write_all({target / name: text for name, text in _kept(source).items()}, replace=False)
         print(f"kept: {target}")
     return 0
 
@@ -221,6 +222,17 @@ def _check_keep(name: str, source: Path, out: Path | None) -> None:
     missing = [kept for kept in KEPT if kept != "report.json" and not (source / kept).is_file()]
     if missing:
         raise UserError(f"{source} lacks {', '.join(missing)}, so its summary cannot be kept.")
+
+
+def _kept(run: Path) -> dict[str, str]:
+    """Name -> text; of a local weights file its name, without the folders of one machine."""
+    texts = {name: (run / name).read_text(encoding="utf-8") for name in KEPT}
+    try:
+        weights = str(tomllib.loads(texts["config.toml"])["model"]["weights"])
+    except (tomllib.TOMLDecodeError, LookupError, TypeError) as error:
+        raise UserError(f"{run / 'config.toml'} is not as a run leaves it ({error}).") from None
+    written = json.dumps(weights, ensure_ascii=False)[1:-1]  # as in the TOML and in the JSON
+    return {name: text.replace(written, Path(weights).name) for name, text in texts.items()}
 
 
 if __name__ == "__main__":

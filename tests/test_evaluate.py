@@ -17,6 +17,7 @@ ROWS = "".join(
     f"x{i},{'ab'[i % 2]},{'ab'[i % 3 % 2]},{i % 6 + 1},{'test' if i > 9 else 'train'}\n"
     for i in range(40)
 )
+CONFIG = 'name = "first"\n\n[model]\nbackbone = "resnet50"\nweights = "imagenet"\n'
 LAST_LINE = "Research software: no diagnosis."
 
 
@@ -31,7 +32,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = Path("experiments/runs/first")
     folder.mkdir(parents=True)
     (folder / "predictions.csv").write_text(HEADER + ROWS)
-    (folder / "config.toml").write_text('name = "first"\n')
+    (folder / "config.toml").write_text(CONFIG)
     (folder / "environment.json").write_text("{}\n")
     (folder / "photo.jpg").write_bytes(b"not to be kept")
     return folder
@@ -92,6 +93,25 @@ def test_a_kept_summary_has_scores_and_nothing_of_one_photo(run: Path, capsys) -
     assert (kept / "config.toml").read_text() == 'name = "other"\n'
     assert not (kept / "environment.json").exists()  # all or none
     assert "config.toml" in capsys.readouterr().err
+
+
+def test_a_kept_summary_tells_no_folder_of_the_weights(run: Path, capsys) -> None:
+    weights = str(Path("/home/Zoë/my weights/resnet.weights.h5"))
+    (run / "config.toml").write_text(CONFIG.replace("imagenet", weights), encoding="utf-8")
+    commands = {"command": ["train", "--set", f"model.weights={weights}"]}
+    text = json.dumps(commands, ensure_ascii=False)
+    (run / "environment.json").write_text(text, encoding="utf-8")
+    assert _evaluate(run, "--keep", "local") == 0
+    kept = Path("experiments/results/local")
+    assert (kept / "config.toml").read_text() == CONFIG.replace("imagenet", "resnet.weights.h5")
+    assert json.loads((kept / "environment.json").read_text()) == {
+        "command": ["train", "--set", "model.weights=resnet.weights.h5"]
+    }
+    assert "Zoë" in (run / "config.toml").read_text(encoding="utf-8")  # the run's own is as it was
+    (run / "config.toml").write_text("name = ")
+    assert _evaluate(run, "--keep", "broken") == 2
+    assert "is not as a run leaves it" in capsys.readouterr().err
+    assert not Path("experiments/results/broken").exists()
 
 
 def test_an_earlier_report_makes_place_for_a_newer_one(run: Path) -> None:

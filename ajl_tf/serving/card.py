@@ -102,7 +102,7 @@ def _run(source: Source, weight: float | None, options: Options) -> str:
     return (
         f"- {networks}{share}, backbone `{experiment.model.backbone}`, input "
         f"{experiment.input_size} pixels{_VIEWS[views]}{adjusted if strength else ''}\n"
-        f"  - starting weights: `{experiment.model.weights}` ({_origin(experiment)})\n"
+        f"  - starting weights: `{experiment.weights_name}` ({_origin(experiment)})\n"
         f"  - run `{source.folder.name}`, configuration {experiment.hash}"
     )
 

@@ -179,7 +179,7 @@ def _facts(sources: Sequence[Source], blend: Blend, options: Options) -> dict[st
     each = [
         {
             "backbone": source.experiment.model.backbone,
-            "weights": source.experiment.model.weights,
+            "weights": source.experiment.weights_name,
             "input_size": source.experiment.input_size,
             "views": options.views_of(source.experiment),
             "logit_adjustment": source.experiment.loss.logit_adjustment + options.logit_adjustment,

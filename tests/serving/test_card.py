@@ -122,7 +122,11 @@ def test_runs_of_one_network_each_were_not_trained_on_what_they_are_scored_on() 
 
 @pytest.mark.parametrize(
     ("weights", "said"),
-    [("none", "(random)"), ("imagenet", "ImageNet, licence"), ("/a/file.h5", "mind its licence")],
+    [
+        ("none", "`none` (random)"),
+        ("imagenet", "`imagenet` (ImageNet, licence"),
+        ("/home/me/file.h5", "`file.h5` (a local file; mind its licence)"),
+    ],
 )
 def test_it_says_where_the_weights_began(weights: str, said: str) -> None:
     assert said in card(["acne", "eczema"], weights=weights)
