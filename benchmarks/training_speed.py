@@ -3,7 +3,9 @@
     python benchmarks/training_speed.py
 
 1. Step: `fit` as `train` runs it (order, augmentation, metrics, log, TensorBoard) against a bare
-   Keras `train_on_batch` loop of the same network on batches that lie in memory as floats.
+   Keras `train_on_batch` loop of the same network on tensors that lie in memory as floats; and
+   against the same loop of the network with its normalisations folded, as `train` computes it,
+   which tells what all else costs.
 2. Frozen phase: epochs on cached features against epochs that run the backbone for each batch.
 3. Augmentation: all changes in one warp and one product against Keras layers, one after another.
 4. Folding: a network as a SavedModel runs it, its normalisations in its convolutions, against the
@@ -124,17 +126,17 @@ def steps(rows: Rows, options: argparse.Namespace) -> None:
     # The first epoch traces.
     phase = Phase(name="all", epochs=rounds + 1, unfreeze=options.unfreeze, learning_rate=1e-4)
     ways = {"no augmentation": Augment(), "flips, turns, zoom": GEOMETRY, "all, MixUp too": ALL}
-    once = bare(rows, options)
+    loops = {"train_on_batch": bare(rows, options, fold=False)}
+    loops["the same, folded"] = bare(rows, options, fold=True)
     print(f"{options.backbone}, {options.size} pixels, batches of {options.batch_size}")
     for name, augment in ways.items():
-        plain = [once() for _ in range(rounds)]
+        passes = {loop: [run() for _ in range(rounds)] for loop, run in loops.items()}
         ours = epochs(rows, options, phase, augment)[1:]
-        plain += [once() for _ in range(rounds)]
-        print(
-            f"  train, {name:<20}{_speed(rows, ours)}, bare train_on_batch {_speed(rows, plain)}: "
-            f"{statistics.median(plain) / statistics.median(ours):.2f} of it",
-            flush=True,
-        )
+        print(f"  train, {name}: {_speed(rows, ours)}")
+        for loop, run in loops.items():
+            passes[loop] += [run() for _ in range(rounds)]
+            ratio = statistics.median(passes[loop]) / statistics.median(ours)
+            print(f"    {ratio:.2f} of {loop}, {_speed(rows, passes[loop])}", flush=True)
 
 
 def _speed(rows: Rows, seconds: Sequence[float]) -> str:
@@ -143,23 +145,20 @@ def _speed(rows: Rows, seconds: Sequence[float]) -> str:
     return f"{median:.1f} images/s ({speeds[0]:.1f} to {speeds[-1]:.1f})"
 
 
-def bare(rows: Rows, options: argparse.Namespace) -> Callable[[], float]:
-    """Makes a pass over batches in memory; the first has traced."""
+def bare(rows: Rows, options: argparse.Namespace, *, fold: bool) -> Callable[[], float]:
+    """Makes a pass over batches in memory; one has been made, which traces."""
     classifier = network(options)
     unfreeze(classifier, options.unfreeze)
-    model = classifier.model
+    model = folded(classifier.model) if fold else classifier.model
     model.compile(
         keras.optimizers.AdamW(1e-4),
         keras.losses.CategoricalCrossentropy(from_logits=True, label_smoothing=0.1),
         jit_compile=False,
     )
-    images = tf.image.resize(rows.canvases, (options.size, options.size)).numpy()
-    size = options.batch_size
-    batches = [
-        (images[start : start + size], rows.targets[start : start + size])
-        for start in range(0, len(images), size)
-    ]
-    model.train_on_batch(*batches[0])
+    images = tf.image.resize(rows.canvases, (options.size, options.size))
+    batches = list(
+        zip(_batches(images, options), _batches(tf.constant(rows.targets), options), strict=True)
+    )
 
     def run() -> float:
         start = time.perf_counter()
@@ -167,6 +166,7 @@ def bare(rows: Rows, options: argparse.Namespace) -> Callable[[], float]:
             model.train_on_batch(x, y)
         return time.perf_counter() - start
 
+    run()
     return run
 
 

@@ -15,6 +15,9 @@ model, folder, out = tf.saved_model.load(sys.argv[1]), Path(sys.argv[2]), Path(s
 paths = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (".jpg", ".jpeg", ".png"))
 files = tf.data.Dataset.from_tensor_slices([str(path) for path in paths]).map(tf.io.read_file)
 batches = files.map(model.preprocess, tf.data.AUTOTUNE).batch(32).prefetch(2)
+options = tf.data.Options()
+options.autotune.enabled = False  # all cores at once: no thread tunes, for which the end can wait
+batches = batches.with_options(options)
 answers = (model.signatures["serving_default"](images=batch) for batch in batches)
 pairs = ((a["predicted"].numpy(), a["probabilities"].numpy()) for a in answers)
 rows = (row for pair in pairs for row in zip(*pair, strict=True))

@@ -6,7 +6,7 @@ import tensorflow as tf
 
 
 def untuned(dataset: tf.data.Dataset, *, alone: bool = False) -> tf.data.Dataset:
-    """The dataset, in which `AUTOTUNE` must not stand, without the thread that tunes.
+    """The dataset, without the thread that tunes how parallel it is.
 
     That thread sleeps for twice as long each time. In TensorFlow 2.21 it often misses that its
     iterator is let go of, which then waits for its next round: about half of the iterators that

@@ -5,7 +5,8 @@
 `dataset.reading` (training, evaluation, serving) and `inspection.photos` (explore) read what
 `breaking` makes, in a process of its own that is watched: one that dies, hangs or takes too much
 memory, or leaves a file where it runs or where temporary ones go, is reported with the number of
-the file, which `--first N --files 1` repeats.
+the file, which `--first N --files 1` repeats. Every few hundred are read once more together, which
+tf.data does, and must come to the same; a fault in that is reported with the number after them.
 """
 
 from __future__ import annotations
@@ -22,11 +23,13 @@ import time
 from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
 from breaking import broken, stored
 
 from ajl_tf.errors import UserError, run_verb
 
 SIDE = 48  # of the canvas
+TOGETHER = 500  # files; more than `read_photos` reads in threads
 HANGS = 30  # seconds for one file; a photo of all pixels that are allowed takes about two
 MOST_MEMORY = 3 * 2**30  # bytes: TensorFlow, and twice the largest photo that is allowed
 
@@ -115,12 +118,14 @@ def read_all(numbers: range, told: Path) -> NoReturn:
 
     preprocess = preprocessor(SIDE, "cover")
     photos = stored()
-    path = told.with_name("photo")
+    alone: dict[Path, np.ndarray | str] = {}
     with told.open("w", buffering=1) as lines:
         for number in numbers:
             data = broken(photos, number)
+            path = told.with_name(f"{number}.photo")
             path.write_bytes(data)
             (canvas,) = read_photos([path], preprocess)
+            alone[path] = canvas
             if not isinstance(canvas, str):
                 assert canvas.shape == (SIDE, SIDE, 3), canvas.shape
             try:
@@ -130,6 +135,11 @@ def read_all(numbers: range, told: Path) -> NoReturn:
             outcomes = {"reading": _outcome(canvas), "inspection": _outcome(seen)}
             memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
             lines.write(json.dumps({"outcomes": outcomes, "memory": memory}) + "\n")
+            if len(alone) == TOGETHER or number == numbers[-1]:
+                for path, canvas in zip(alone, read_photos(list(alone), preprocess), strict=True):
+                    np.testing.assert_array_equal(canvas, alone[path], path.name)
+                    path.unlink()
+                alone = {}
     raise SystemExit(0)
 
 

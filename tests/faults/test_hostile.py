@@ -192,6 +192,9 @@ def test_of_a_broken_photo_comes_a_picture_or_a_reason(tmp_path: Path) -> None:
     pictures = [canvas for canvas in read if not isinstance(canvas, str)]
     assert {canvas.shape for canvas in pictures} == {(48, 48, 3)}
     assert 5 < len(pictures) < 60
+    many = list(read_photos(paths * 3, preprocess))  # so many that tf.data reads them
+    for together, alone in zip(many, read * 3, strict=True):
+        np.testing.assert_array_equal(together, alone)
     seen = [_seen(path.read_bytes()) for path in paths]
     assert all(seen)
     assert 5 < seen.count("a picture") < 60
