@@ -137,14 +137,17 @@ def load_classifier(path: Path) -> keras.Model:
     """Loads `Classifier.model` from the `.keras` file that its `save` wrote.
 
     Raises:
-        OSError, ValueError, LookupError: The file is missing or damaged; so do the errors of
-            zipfile and zlib.
+        OSError, ValueError, LookupError: The file is missing or damaged, or names code that is no
+            layer of Keras' or ours, which is not run; so do the errors of zipfile and zlib.
     """
     import keras
 
     from ajl_tf.models.layers import OWN_LAYERS
 
-    return keras.saving.load_model(path, custom_objects=OWN_LAYERS, compile=False)
+    try:
+        return keras.saving.load_model(path, custom_objects=OWN_LAYERS, compile=False)
+    except TypeError as error:  # the whole configuration stands in its message
+        raise ValueError(f"{str(error).splitlines()[0][:300]} …") from None
 
 
 def weighted_layers(classifier: Classifier) -> list[keras.layers.Layer]:

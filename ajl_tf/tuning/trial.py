@@ -28,6 +28,7 @@ from ajl_tf.runs import HISTORY, JOB, LOCK, PREDICTIONS, RESULT
 
 LOG = "train.log"
 _EVERY = 0.5  # seconds between looks at the files
+_KILLED = -9  # the exit code of SIGKILL, which Windows does not name
 _PATIENCE = 60  # seconds that a stopped training gets to write its checkpoint
 
 
@@ -198,4 +199,5 @@ def _last_words(log: Path, code: int) -> str:
     ]
     errors = [place for place, line in enumerate(lines) if line.startswith("error:")]
     told = lines[errors[-1] :] if errors else lines[-1:]
-    return " ".join([*told, f"(exit code {code}; all of it is in {log})"])
+    killed = ": killed, as the system does where the memory is used up" if code == _KILLED else ""
+    return " ".join([*told, f"(exit code {code}{killed}; all of it is in {log})"])

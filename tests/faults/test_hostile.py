@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import shutil
 import zipfile
 from pathlib import Path
@@ -46,6 +47,34 @@ def test_a_network_that_brings_code_is_refused_and_the_code_not_run(
     keras.Model(photos, code(photos)).save("model.keras")
     Path("harmed").unlink()  # building it ran it
     with pytest.raises(ValueError, match="Lambda"):
+        load_classifier(tmp_path / "model.keras")
+    assert not Path("harmed").exists()
+
+
+@pytest.mark.parametrize("place", ["the network", "a layer"])
+@pytest.mark.parametrize(
+    ("module", "name", "config"),
+    [
+        ("subprocess", "Popen", {"args": ["touch", "harmed"]}),
+        ("os", "system", "touch harmed"),
+        ("builtins", "function", "eval"),
+    ],
+)
+def test_a_network_that_names_code_of_others_is_refused_and_the_code_not_run(
+    module: str, name: str, config: object, place: str, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    photos = keras.Input((8, 8, 3))
+    keras.Model(photos, keras.layers.Rescaling(2.0)(photos)).save("model.keras")
+    with zipfile.ZipFile("model.keras") as file:
+        parts = {part: file.read(part) for part in file.namelist()}
+    said = json.loads(parts["config.json"])
+    changed = said if place == "the network" else said["config"]["layers"][1]
+    changed |= {"module": module, "class_name": name, "config": config, "registered_name": None}
+    with zipfile.ZipFile("model.keras", "w") as file:
+        for part, data in (parts | {"config.json": json.dumps(said).encode()}).items():
+            file.writestr(part, data)
+    with pytest.raises(ValueError, match=r"^.{20,310}$"):
         load_classifier(tmp_path / "model.keras")
     assert not Path("harmed").exists()
 

@@ -174,7 +174,8 @@ def test_a_killed_training_is_gone_on_with_but_not_one_that_failed(folder: Path)
     (folder / "sweep.toml").write_text(one)
     (folder / "SIGKILL").touch()
     assert tune(folder) == 1
-    assert "exit code -9" in outcome(folder)["reason"].item()
+    reason = outcome(folder)["reason"].item()
+    assert "(exit code -9: killed, as the system does where the memory is used up; all" in reason
     (folder / "fail").touch()
     assert tune(folder) == 1
     (folder / "fail").unlink()
