@@ -37,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if arguments.set or arguments.between or arguments.updates is not None:
         raise UserError("--set, --between and --updates go with --learning-rates.")
     from ajl_tf.tuning.ablation import ABLATION, write_ablation
+    from ajl_tf.tuning.ablation import FIGURE as ABLATION_FIGURE
     from ajl_tf.tuning.outcome import TABLE, write_outcome
     from ajl_tf.tuning.running import run_trials
     from ajl_tf.tuning.study import open_study, values_of
@@ -71,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     print(f"\n{text}\ntrials  {out / TABLE}")
     if sweep.rows:
-        print(f"table   {out / ABLATION}")
+        print(f"table   {out / ABLATION}\nfigure  {out / ABLATION_FIGURE}")
     return 0
 
 

@@ -1,4 +1,4 @@
-"""What came of a sweep's rows: the ablation table, in Markdown."""
+"""What came of a sweep's rows: the ablation table, in Markdown, and its figure."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pandas as pd
 from ajl_tf.assessment.ablation import NOISE, ablation
 from ajl_tf.config_file import as_toml
 from ajl_tf.files import write_text
+from ajl_tf.pages.figures import INK, MUTED, SERIES, new_figure, save_figure
 from ajl_tf.tuning.outcome import write_trials
 from ajl_tf.tuning.study import minutes_of, trial_folder, values_of
 from ajl_tf.tuning.sweep import BASE, ROW, SEED, Sweep
@@ -19,7 +20,9 @@ from ajl_tf.tuning.trial import predictions_of
 if TYPE_CHECKING:
     import optuna
 
-ABLATION = "ablation.md"
+ABLATION, FIGURE = "ablation.md", "ablation.svg"
+# Of the figure. A row that loses more is written there, or it would press all others flat.
+_EDGE = -0.2
 _HEAD = (
     "row",
     "changes",
@@ -33,7 +36,7 @@ _HEAD = (
 
 
 def write_ablation(study: optuna.Study, sweep: Sweep, experiment: Path, folder: Path) -> str | None:
-    """Writes the table of trials and the ablation table; returns the latter's text.
+    """Writes the table of trials, the ablation table and its figure; returns that table's text.
 
     Rows that are not trained yet are left out; None where there is nothing to compare.
 
@@ -58,8 +61,10 @@ def write_ablation(study: optuna.Study, sweep: Sweep, experiment: Path, folder: 
                 minutes[name].append(took)
     if not done[BASE]:
         return None
-    text = _table(ablation(done, BASE), sweep, experiment, minutes)
+    found = ablation(done, BASE)
+    text = _table(found, sweep, experiment, minutes)
     write_text(folder / ABLATION, text)
+    _draw(sweep.name, found, folder / FIGURE)
     return text
 
 
@@ -114,3 +119,26 @@ def _figure(figure: Mapping[str, float | None], sign: str = "") -> str:
         return "–"
     between = "" if low is None or high is None else f" [{low:{sign}.3f}, {high:{sign}.3f}]"
     return f"{value:{sign}.3f}{between}"
+
+
+def _draw(name: str, found: Mapping[str, Any], path: Path) -> None:
+    rows = {key: row["difference"] for key, row in found["rows"].items() if key != BASE}
+    if not rows:
+        return
+    with new_figure(7.5, 0.8 + 0.24 * len(rows)) as figure:
+        axes = figure.subplots()
+        axes.axvline(0, color=INK, linewidth=0.8)
+        for place, difference in enumerate(rows.values()):
+            value, low, high = (difference[key] for key in ("value", "low", "high"))
+            if value < _EDGE:
+                left = axes.get_yaxis_transform()
+                axes.text(0.01, place, f"{value:+.3f}", va="center", transform=left)
+                continue
+            if low is not None:
+                axes.plot([max(low, _EDGE), high], [place, place], color=MUTED, linewidth=1)
+            axes.plot(value, place, "o", color=SERIES[0], markersize=4)
+        axes.set_yticks(range(len(rows)), rows)
+        axes.set_ylim(len(rows) - 0.5, -0.5)
+        axes.set(xlabel=f"weighted F1, difference to {BASE} and its 95 % interval")
+        told = ", ".join(f"{key} {difference['value']:+.3f}" for key, difference in rows.items())
+        save_figure(figure, path, f"Ablation of {name}", f"Differences of weighted F1: {told}.")

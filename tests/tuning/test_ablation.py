@@ -118,7 +118,11 @@ def test_rows_are_tried_by_themselves_and_added_later(
     assert on_band.startswith(f"{band}: {gain_on(band):+.3f} [")
     assert on_band.endswith((" higher", " within the noise"))
     assert rows["as it is"][2] == rows["as it is"][5] == "–"
-    assert "| cutmix |" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "| cutmix |" in out
+    figure = folder / "out/ablation.svg"
+    assert f"figure  {figure}" in out
+    assert f"cutmix {sum(of_seeds) / 2:+.3f}." in figure.read_text()
     outcome = pd.read_csv(folder / "out/outcome.csv")
     assert outcome["row"].tolist() == ["as it is", "cutmix"] * 2
     assert outcome["score"].iloc[1] == pytest.approx(f1_of(31))
