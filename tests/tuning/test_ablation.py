@@ -46,6 +46,7 @@ with (Path(__file__).parent / "calls").open("a") as calls:
 fold = Path(words[words.index("--runs") + 1]) / "small-1" / "fold_0"
 fold.mkdir(parents=True)
 right = 20 + int(10 * float(given.get("augment.cutmix", 0))) + int(given.get("seed", 0))
+right = 2 if given.get("model.dropout") == "0.9" else right
 rows = ["image_id,label,predicted,fold,skin_tone,group_id"]
 for i in range(60):
     label = "ab"[i % 2]
@@ -136,6 +137,13 @@ def test_rows_are_tried_by_themselves_and_added_later(
     rows = table(folder)
     assert list(rows) == ["as it is", "cutmix", "more dropout"]
     assert rows["more dropout"][2] == "+0.000 [+0.000, +0.000] within the noise"
+
+
+def test_a_row_that_loses_much_is_a_number_in_the_figure(folder: Path) -> None:
+    (folder / "sweep.toml").write_text(ROWS + '[rows."hardly any"]\n"model.dropout" = 0.9\n')
+    assert tune(folder) == 0
+    loss = f1_of(2) - (f1_of(21) + f1_of(22)) / 2
+    assert f">{loss:+.3f}</text>" in (folder / "out/ablation.svg").read_text()
 
 
 def test_a_row_that_is_changed_is_tried_anew(folder: Path) -> None:
