@@ -7,8 +7,9 @@ on the lesion. A photo that the run knows is explained by the network that did n
 Without PHOTOS, --split, --fold or --misclassified it takes any photos that the run held out.
 --tone-audit changes only the skin's tone of each photo and counts the predictions that flip,
 beside those that a colour change of the same size flips. --tone-probe lets a fresh, simple
-classifier guess the tone band from the network's features: how much of it they hold. The pictures
-show the photos: mind their terms before you pass them on. Research software: it makes no diagnosis.
+classifier guess the tone band from the network's features: how much of it they hold, with --against
+beside another run's. The pictures show the photos: mind their terms before you pass them on.
+Research software: it makes no diagnosis.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from ajl_tf.errors import UserError, memory_told, run_verb
 from ajl_tf.process import import_tensorflow
 
 if TYPE_CHECKING:
+    from ajl_tf.config import Experiment
+    from ajl_tf.explanation.choice import Wanted
     from ajl_tf.explanation.explaining import Subject
 
 ANY_NETWORK = ("grad_cam", "shap", "occlusion")
@@ -40,15 +43,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(argv)
     if options.limit is not None and options.limit < 1:
         raise UserError(f"--limit must be at least 1. Received: {options.limit}")
+    if options.against is not None and not options.tone_probe:
+        raise UserError("--against compares tone probes: give --tone-probe as well.")
     out: Path = options.out or options.run / "explained"
 
     import_tensorflow()
+    from ajl_tf.explanation.explaining import read_subject
     from ajl_tf.explanation.printed import ONE_VIEW, PHOTO_ALONE, photos_line
     from ajl_tf.pages.folder import check_folder, result_folder
     from ajl_tf.runs import open_run, write_json
 
     check_folder(out)
     run, experiment = open_run(options.run)
+    other = None if options.against is None else open_run(options.against)
     methods = _methods(
         options.method, options.tone_audit or options.tone_probe, experiment.model.pooling
     )
@@ -56,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         from ajl_tf.explanation.methods import load_shap
 
         load_shap()
-    subject = _subject(run, experiment, options)
+    subject = read_subject(run, experiment, _wanted(options), options.masks)
     print(photos_line(subject.rows))
     if experiment.model.metadata:
         print(PHOTO_ALONE)
@@ -69,7 +76,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.tone_audit:
             report["tone_audit"] = _audit(run, experiment.input_size, subject, folder)
         if options.tone_probe:
-            report["tone_probe"] = _probe(run, experiment.input_size, subject)
+            report["tone_probe"] = _probe((run, experiment, subject), other, _wanted(options))
         write_json(folder / "explain.json", report)
         made = sorted({path.name for path in folder.iterdir()} - {"explain.json"})
     print(f"numbers   {out / 'explain.json'}")
@@ -121,6 +128,12 @@ def _parser() -> argparse.ArgumentParser:
         "--tone-probe", action="store_true", help="guess the tone band from the features"
     )
     parser.add_argument(
+        "--against",
+        type=Path,
+        metavar="RUN",
+        help="with --tone-probe: a run to compare with, on the photos that both held out",
+    )
+    parser.add_argument(
         "--data",
         action="append",
         type=Path,
@@ -154,13 +167,10 @@ def _methods(text: str | None, tone: bool, pooling: str) -> tuple[str, ...]:
     return names
 
 
-def _subject(run: Path, experiment: Any, options: argparse.Namespace) -> Subject:
-    from ajl_tf.dataset.canvases import load_canvases
-    from ajl_tf.explanation.choice import Wanted, choose_photos
-    from ajl_tf.explanation.explaining import Subject
-    from ajl_tf.explanation.masks import read_masks
+def _wanted(options: argparse.Namespace) -> Wanted:
+    from ajl_tf.explanation.choice import Wanted
 
-    wanted = Wanted(
+    return Wanted(
         tuple(options.photos),
         options.split,
         options.fold,
@@ -168,19 +178,6 @@ def _subject(run: Path, experiment: Any, options: argparse.Namespace) -> Subject
         options.limit,
         tuple(options.data),
     )
-    rows = choose_photos(run, wanted)
-    paths, ids = rows["path"].tolist(), rows["image_id"].tolist()
-    canvases = load_canvases(
-        paths,
-        experiment.canvas,
-        experiment.data.fit,
-        cache=Path("data/.cache"),
-        memory_limit_mb=experiment.data.memory_limit_mb,
-    )
-    if options.masks is None:
-        return Subject(rows, canvases)
-    masks = read_masks(options.masks, ids, paths, experiment.canvas, experiment.data.fit)
-    return Subject(rows, canvases, masks)
 
 
 def _about(run: Path, options: argparse.Namespace, methods: Sequence[str]) -> dict[str, Any]:
@@ -228,12 +225,23 @@ def _audit(run: Path, input_size: int, subject: Subject, folder: Path) -> dict[s
     return summary
 
 
-def _probe(run: Path, input_size: int, subject: Subject) -> dict[str, Any]:
-    """Probes, prints what it found and returns it."""
+def _probe(
+    own: tuple[Path, Experiment, Subject], other: tuple[Path, Experiment] | None, wanted: Wanted
+) -> dict[str, Any]:
+    """Probes, beside another run if there is one; prints what it found and returns it."""
+    from ajl_tf.explanation.explaining import read_subject
     from ajl_tf.explanation.printed import probe_table
-    from ajl_tf.explanation.publish import probe_all
+    from ajl_tf.explanation.publish import guess_tones
+    from ajl_tf.explanation.tone_probe import compare_probes, summarise_probe
 
-    told = probe_all(run, input_size, subject)
+    run, experiment, subject = own
+    guessed = guess_tones(run, experiment.input_size, subject)
+    told = summarise_probe(guessed)
+    if other is not None:
+        run, experiment = other
+        subject = read_subject(run, experiment, wanted)
+        theirs = guess_tones(run, experiment.input_size, subject)
+        told["against"] = {"run": run.resolve().name, **compare_probes(guessed, theirs)}
     print(f"\n{probe_table(told)}\n")
     return told
 

@@ -23,7 +23,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from ajl_tf.errors import run_verb
+from ajl_tf.errors import UserError, run_verb
 
 NETWORKS = ("efficientnet_lite0", "mobilenet_v2", "resnet50")
 LAYOUTS = ("contiguous", "channels_last", "channels_last, compiled")
@@ -52,6 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             for way, speeds in taken.items():
                 speeds += _child(network, way, options)
         medians = {way: statistics.median(speeds) for way, speeds in taken.items() if speeds}
+        if set(medians) <= {"ours"}:
+            raise UserError("PyTorch ran in no layout; what it said stands above.")
         best = max((way for way in medians if way != "ours"), key=medians.__getitem__)
         print(
             f"{network}: {medians['ours']:.1f} images/s; PyTorch "

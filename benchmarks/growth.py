@@ -1,12 +1,15 @@
-"""Time and memory as the work grows: photos, classes, size, batch, folds.
+"""Time and memory as the work grows: photos, classes, size, batch, folds, rows of a manifest.
 
     python benchmarks/growth.py --plot growth.svg
+    python benchmarks/growth.py --profile
 
 One thing grows at a time, the others stay as they are by default. The first four: an epoch of
 `fit`, every layer of the backbone training, all augmentation, pictures of noise; the first epoch,
-which traces, is left out. Folds: the whole of `python -m ajl_tf.train` on a drawn set. Each in a
+which traces, is left out. Folds: the whole of `python -m ajl_tf.train` on a drawn set. Rows: the
+manifest of so many photos is read, copies are looked for and folds are made. Each in a
 process of its own, whose most memory is taken; next to each figure stands how it compares with the
-one before it, and with what would be linear.
+one before it, and with what would be linear. --profile says what the time of an epoch's steps goes
+to, at the ends of each row: seconds of processors by kind of operation, by TensorFlow's profiler.
 """
 
 from __future__ import annotations
@@ -19,8 +22,10 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ajl_tf import process
 
@@ -34,9 +39,32 @@ STEPS = {
     "size": (64, 96, 128, 192),
     "batch": (8, 16, 32, 64),
     "folds": (2, 3, 4, 5),
+    "rows": (10_000, 30_000, 100_000, 300_000),
 }
 USUAL = {"photos": 128, "classes": 21, "size": 96, "batch": 32}
 UNITS = {"size": "pixels a side"}
+EPOCHS = 4
+# Beginnings of operations' names, oneDNN's without its own; the first that fits counts.
+KINDS = {
+    "depthwise convolutions, gradients": ("DepthwiseConv2dNativeBackprop",),
+    "depthwise convolutions": ("FusedDepthwiseConv2d", "DepthwiseConv2d"),
+    "convolutions, gradients": ("Conv2DBackprop",),
+    "convolutions": ("FusedConv2D", "Conv2D"),
+    "matrix products": ("FusedMatMul", "MatMul"),
+    "activations": ("Relu", "Softmax"),
+    "augmentation": ("ImageProjectiveTransform", "StatelessRandom"),
+    "optimizer": ("Assign", "Sqrt", "Square"),
+    "sums and products": ("Mul", "Add", "Sub", "RealDiv", "Sum", "Mean", "BiasAdd"),
+    "moved and converted": (
+        "Cast",
+        "Transpose",
+        "Pad",
+        "Gather",
+        "Concat",
+        "Pack",
+        "ResizeBilinear",
+    ),
+}
 EXPERIMENT = """
 name = "growth"
 [split]
@@ -62,17 +90,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--backbone", default="efficientnet_lite0")
     parser.add_argument("--what", nargs="+", default=list(STEPS), choices=STEPS)
     parser.add_argument("--plot", type=Path, help="an .svg to write")
+    parser.add_argument("--profile", action="store_true", help="what the time goes to, no plot")
     parser.add_argument("--child", help=argparse.SUPPRESS)  # what a child measures
     options = parser.parse_args(argv)
     if options.child:
-        print(json.dumps(measured(options.backbone, **json.loads(options.child))))
+        given = json.loads(options.child)
+        way = profiled if options.profile else measured
+        print(json.dumps(way(options.backbone, **given)))
+        return 0
+    if options.profile:
+        profiles(options)
         return 0
     seen: dict[str, list[tuple[int, float, float]]] = {}
     for what in options.what:
         print(f"{what}: seconds, MiB at the most")
         seen[what] = []
         for step in STEPS[what]:
-            seconds, memory = _child(what, step, options.backbone)
+            seconds, memory = _child(what, step, options)
             seen[what].append((step, seconds, memory))
             print(f"  {step:>6} {seconds:8.2f} {memory:7.0f}{_grown(seen[what])}", flush=True)
     if options.plot:
@@ -87,17 +121,69 @@ def _grown(rows: Sequence[tuple[int, float, float]]) -> str:
     return f"   {now / before:.2f} times as many, {second / first:.2f} times as long"
 
 
-def _child(what: str, step: int, backbone: str) -> tuple[float, float]:
-    given = {"folds": step} if what == "folds" else {**USUAL, what: step}
-    command = [sys.executable, __file__, "--backbone", backbone, "--child", json.dumps(given)]
+def _child(what: str, step: int, options: argparse.Namespace) -> Any:
+    given = {**USUAL, what: step} if what in USUAL else {what: step}
+    command = [sys.executable, __file__, "--backbone", options.backbone]
+    command += ["--profile"] if options.profile else []
+    command += ["--child", json.dumps(given)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-    seconds, memory = json.loads(done.stdout.splitlines()[-1])
-    return seconds, memory
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def profiles(options: argparse.Namespace) -> None:
+    """Prints a table: kinds of operation, and their seconds of processors at the ends of rows."""
+    ends = [
+        (what, step)
+        for what in options.what
+        if what in USUAL
+        for step in (STEPS[what][0], STEPS[what][-1])
+    ]
+    found = {end: _child(*end, options) for end in ends}
+    print("seconds of processors in an epoch, the first one counted in")
+    print(" " * 36 + "".join(f"{what} {step}".rjust(15) for what, step in ends))
+    for kind in (*KINDS, "others"):
+        print(f"{kind:<36}" + "".join(f"{found[end].get(kind, 0):15.3f}" for end in ends))
+    print(f"{'all':<36}" + "".join(f"{sum(found[end].values()):15.3f}" for end in ends))
+
+
+def profiled(backbone: str, **given: int) -> dict[str, float]:
+    """Seconds of processors in an epoch by kind of operation.
+
+    An operation that waits for others, or is made of others, is not counted, nor what makes the
+    graph: only what a thread does in kernels.
+    """
+    import tensorflow as tf
+    from tensorflow.tsl.profiler.protobuf import xplane_pb2
+
+    with tempfile.TemporaryDirectory() as place:
+        with tf.profiler.experimental.Profile(place):
+            _epoch(backbone, **given)
+        (file,) = Path(place).rglob("*.xplane.pb")
+        space = xplane_pb2.XSpace.FromString(file.read_bytes())
+    seconds: Counter[str] = Counter()
+    for plane in space.planes:
+        for line in plane.lines:
+            for event in line.events:
+                name, _, operation = plane.event_metadata[event.metadata_id].name.rpartition(":")
+                if name and not operation.startswith(" "):
+                    seconds[_kind(operation)] += event.duration_ps / 1e12 / EPOCHS
+    return dict(seconds)
+
+
+def _kind(operation: str) -> str:
+    plain = operation.removeprefix("_MklNative").removeprefix("_Fused")
+    for kind, beginnings in KINDS.items():
+        if plain.startswith(beginnings):
+            return kind
+    return "others"
 
 
 def measured(backbone: str, **given: int) -> tuple[float, float]:
     """Seconds, and the most MiB that this process has had."""
-    seconds = _folds(backbone, **given) if "folds" in given else _epoch(backbone, **given)
+    if "rows" in given:
+        seconds = _manifest(given["rows"])
+    else:
+        seconds = _folds(backbone, **given) if "folds" in given else _epoch(backbone, **given)
     return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
@@ -108,7 +194,7 @@ def _epoch(backbone: str, photos: int, classes: int, size: int, batch: int) -> f
 
     training_speed.CLASSES = classes
     options = argparse.Namespace(backbone=backbone, size=size, batch_size=batch)
-    phase = Phase(name="all", epochs=4, unfreeze=1.0, learning_rate=1e-4)
+    phase = Phase(name="all", epochs=EPOCHS, unfreeze=1.0, learning_rate=1e-4)
     rows = training_speed.noise(photos, round(size * 8 / 7))
     return statistics.median(training_speed.epochs(rows, options, phase, training_speed.ALL)[1:])
 
@@ -124,6 +210,23 @@ def _folds(backbone: str, folds: int) -> float:
         places = [f"--{name}={root / name}" for name in ("runs", "splits", "cache")]
         start = time.perf_counter()
         train.main([str(root / "it.toml"), "--data", str(root / "drawn"), *places, "--no-export"])
+        return time.perf_counter() - start
+
+
+def _manifest(rows: int) -> float:
+    from ajl_tf.dataset.manifest import labelled, read_manifest
+    from ajl_tf.dataset.splits import make_split
+
+    with tempfile.TemporaryDirectory() as place:
+        root = Path(place)
+        with (root / "photos.csv").open("w") as table:
+            table.write("image_id,path,label,skin_tone\n")
+            for row in range(rows):
+                # As many lengths as photos of a phone have, so that few need be compared.
+                (root / f"{row}.jpg").write_bytes(b"%d" % row + b"." * (row % 997))
+                table.write(f"{row},{row}.jpg,condition {row % 21},{row % 6 + 1}\n")
+        start = time.perf_counter()
+        make_split(labelled(read_manifest([root / "photos.csv"])), "5 folds", 0)
         return time.perf_counter() - start
 
 

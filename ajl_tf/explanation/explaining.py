@@ -15,12 +15,14 @@ import numpy as np
 import pandas as pd
 import tensorflow as tf
 
+from ajl_tf.config import Experiment
+from ajl_tf.dataset.canvases import load_canvases
 from ajl_tf.dataset.images import to_input
 from ajl_tf.errors import UserError
 from ajl_tf.explanation.baselines import blurred, random_maps
-from ajl_tf.explanation.choice import AVERAGE, finished_members
+from ajl_tf.explanation.choice import AVERAGE, Wanted, choose_photos, finished_members
 from ajl_tf.explanation.faithfulness import GAMES, area, curves, share_inside
-from ajl_tf.explanation.masks import resized
+from ajl_tf.explanation.masks import read_masks, resized
 from ajl_tf.explanation.methods import METHODS
 from ajl_tf.explanation.network import Network
 from ajl_tf.models.classifier import load_classifier
@@ -64,6 +66,35 @@ class Explained:
     maps: dict[str, np.ndarray]
     curves: dict[str, np.ndarray]
     record: dict[str, Any]
+
+
+def read_subject(
+    run: Path, experiment: Experiment, wanted: Wanted, masks: Path | None = None
+) -> Subject:
+    """Chooses photos, see `choice.choose_photos`, and reads them and their masks.
+
+    Args:
+        run: A run's folder.
+        experiment: The run's.
+        wanted: Which photos.
+        masks: A folder, as `masks.read_masks` takes it.
+
+    Raises:
+        UserError: As both do.
+    """
+    rows = choose_photos(run, wanted)
+    paths, data = rows["path"].tolist(), experiment.data
+    canvases = load_canvases(
+        paths,
+        experiment.canvas,
+        data.fit,
+        cache=Path("data/.cache"),
+        memory_limit_mb=data.memory_limit_mb,
+    )
+    if masks is None:
+        return Subject(rows, canvases)
+    ids = rows["image_id"].tolist()
+    return Subject(rows, canvases, read_masks(masks, ids, paths, experiment.canvas, data.fit))
 
 
 def networks(

@@ -79,17 +79,25 @@ def audit_table(audit: Mapping[str, Any]) -> str:
 
 
 def probe_table(told: Mapping[str, Any]) -> str:
-    """The tone probe: balanced accuracy beside the condition's and chance."""
+    """The tone probe: balanced accuracy beside the condition's, chance, and another run's."""
+    return "\n".join(_probe_lines(told))
+
+
+def _probe_lines(told: Mapping[str, Any]) -> Iterator[str]:
     bands = ", ".join(f"{g['group']} {g['recall']:.3f} (n = {g['n']:,})" for g in told["by_band"])
-    return "\n".join(
-        [
-            f"tone band guessed from the features of {told['photos']:,} photos: balanced accuracy",
-            f"  by features         {cell(told['features'])}; chance is {told['chance']:.3f}",
-            f"  by condition alone  {cell(told['condition'])}",
-            f"  features more       {cell(told['difference'], signed=True)}",
-            *textwrap.wrap(f"recall: {bands}", _WIDTH, initial_indent="  ", subsequent_indent="  "),
-        ]
+    yield f"tone band guessed from the features of {told['photos']:,} photos: balanced accuracy"
+    yield f"  by features         {cell(told['features'])}; chance is {told['chance']:.3f}"
+    yield f"  by condition alone  {cell(told['condition'])}"
+    yield f"  features more       {cell(told['difference'], signed=True)}"
+    yield from textwrap.wrap(
+        f"recall: {bands}", _WIDTH, initial_indent="  ", subsequent_indent="  "
     )
+    if "against" in told:
+        against = told["against"]
+        yield f"against {against['run']}, on the {against['photos']:,} photos of both"
+        yield f"  by its features     {cell(against['theirs'])}"
+        yield f"  by these            {cell(against['features'])}"
+        yield f"  these more          {cell(against['difference'], signed=True)}"
 
 
 def _maps_lines(summary: Mapping[str, Any]) -> Iterator[str]:

@@ -20,7 +20,7 @@ from ajl_tf.explanation.explaining import (
 )
 from ajl_tf.explanation.overlay import heat, panels
 from ajl_tf.explanation.tone_audit import LEAST_CONFIDENCE, audit_photos
-from ajl_tf.explanation.tone_probe import probe, summarise_probe
+from ajl_tf.explanation.tone_probe import probe
 from ajl_tf.files import atomic_path, photo_file
 from ajl_tf.progress import ProgressLine
 
@@ -51,18 +51,18 @@ def explain_all(
     return [record for record, _ in ordered], curves
 
 
-def probe_all(run: Path, input_size: int, subject: Subject) -> dict[str, Any]:
+def guess_tones(run: Path, input_size: int, subject: Subject) -> pd.DataFrame:
     """Probes the features of every photo of known tone that its network did not train on.
 
     Returns:
-        See `tone_probe.summarise_probe`.
+        A row a photo, as `tone_probe.summarise_probe` takes them.
 
     Raises:
         UserError: There are too few such photos.
     """
     rows = subject.rows
     fits = (rows["trained_on"] == False) & (rows["skin_tone"] > 0) & rows["label"].notna()  # noqa: E712 (NA too)
-    guessed = np.full((2, len(rows)), -1)
+    tables = []
     for positions, network in networks(run, input_size, rows):
         chosen = positions[fits.to_numpy(bool)[positions]]
         if len(chosen):
@@ -74,14 +74,15 @@ def probe_all(run: Path, input_size: int, subject: Subject) -> dict[str, Any]:
                 ]
             )
             conditions = pd.get_dummies(own["label"]).to_numpy(np.float64)
-            guessed[:, chosen] = probe(features, own), probe(conditions, own)
-    known = guessed[0] >= 0
-    if not known.any():
+            both = {"features": probe(features, own), "condition": probe(conditions, own)}
+            tables.append(own[["image_id", "skin_tone", "group_id"]].assign(**both))
+    if not tables:
         raise UserError(
             "the tone probe needs photos of known tone and condition that the network did not "
             "train on; there is none among these."
         )
-    return summarise_probe(rows[known], *guessed[:, known])
+    guessed: pd.DataFrame = pd.concat(tables, ignore_index=True)
+    return guessed
 
 
 def audit_all(

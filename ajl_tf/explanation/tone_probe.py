@@ -86,40 +86,25 @@ def bands_of(rows: pd.DataFrame) -> np.ndarray:
     return band_index(tone_index(rows["skin_tone"].to_numpy()))
 
 
-def summarise_probe(
-    rows: pd.DataFrame, guessed: np.ndarray, by_condition: np.ndarray
-) -> dict[str, Any]:
+def summarise_probe(guessed: pd.DataFrame) -> dict[str, Any]:
     """Scores guesses from features, and from the condition alone, beside chance.
 
     Args:
-        rows: N rows, as `probe` takes them.
-        guessed: From features, `(N,)`.
-        by_condition: From the condition alone, `(N,)`.
+        guessed: A row a photo: `skin_tone` and `group_id` as `probe` takes them, and `features` and
+            `condition`: the bands that it guessed from either.
 
     Returns:
         `photos`; `chance`: the balanced accuracy of any guess that knows nothing; `features`,
         `condition`: balanced accuracy with its interval (bootstrap of groups); `difference`: of the
         two; `by_band`: list of `{group, n, recall}` of the features' guesses.
     """
-    bands = bands_of(rows)
-    sides = {"features": guessed, "condition": by_condition}
-
-    def count(weights: np.ndarray) -> dict[str, np.ndarray]:
-        scores = {
-            name: np.asarray(balanced_accuracy(confusion(bands, side, len(BANDS), weights)))
-            for name, side in sides.items()
-        }
-        return scores | {"difference": scores["features"] - scores["condition"]}
-
-    clusters = pd.factorize(rows["group_id"])[0].astype(np.int64)
-    once = count(np.ones((1, len(rows))))
-    moved = Bootstrap(clusters, _RESAMPLES, 0).figures(count)
-    matrix = confusion(bands, guessed, len(BANDS))
+    bands = bands_of(guessed)
+    matrix = confusion(bands, guessed["features"].to_numpy(), len(BANDS))
     there = np.flatnonzero(matrix.sum(axis=1))
     return {
-        "photos": len(rows),
+        "photos": len(guessed),
         "chance": round(1 / len(there), 6),
-        **{name: figure(once[name][0], percentile_interval(moved[name])) for name in once},
+        **_scored(guessed, "features", "condition"),
         "by_band": [
             {
                 "group": BANDS[band],
@@ -129,3 +114,46 @@ def summarise_probe(
             for band in there
         ],
     }
+
+
+def compare_probes(guessed: pd.DataFrame, theirs: pd.DataFrame) -> dict[str, Any]:
+    """Scores two runs' probes on the photos that both have guessed, paired by photo.
+
+    Args:
+        guessed: As `summarise_probe` takes it, with `image_id`.
+        theirs: The other run's.
+
+    Returns:
+        `photos`: how many both have; `features`, `theirs`: balanced accuracy with its interval;
+        `difference`: of the two, each resample of groups the same for both.
+
+    Raises:
+        UserError: They have no photo in common.
+    """
+    other = theirs.set_index("image_id")["features"].rename("theirs")
+    both = guessed.join(other, on="image_id", how="inner")
+    if both.empty:
+        raise UserError(
+            "--against: the two runs have no photo of known tone in common that neither trained "
+            "on. Choose runs of one set of photos, and of one fold."
+        )
+    return {"photos": len(both), **_scored(both, "features", "theirs")}
+
+
+def _scored(guessed: pd.DataFrame, *sides: str) -> dict[str, Any]:
+    """Balanced accuracy of two columns of guesses, and their difference."""
+    bands = bands_of(guessed)
+
+    def count(weights: np.ndarray) -> dict[str, np.ndarray]:
+        first, second = (
+            np.asarray(
+                balanced_accuracy(confusion(bands, guessed[side].to_numpy(), len(BANDS), weights))
+            )
+            for side in sides
+        )
+        return {**dict(zip(sides, (first, second), strict=True)), "difference": first - second}
+
+    clusters = pd.factorize(guessed["group_id"])[0].astype(np.int64)
+    once = count(np.ones((1, len(guessed))))
+    moved = Bootstrap(clusters, _RESAMPLES, 0).figures(count)
+    return {name: figure(once[name][0], percentile_interval(moved[name])) for name in once}

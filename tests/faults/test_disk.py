@@ -22,6 +22,7 @@ from ajl_tf.assessment.predictions import make_predictions, write_predictions
 from ajl_tf.assessment.report import make_report
 from ajl_tf.config_file import load_experiment
 from ajl_tf.errors import run_verb
+from ajl_tf.models.classifier import load_classifier
 from ajl_tf.runs import PREDICTIONS, REPORT, RESULT, create_run, write_json
 
 pytestmark = pytest.mark.usefixtures("tiny_backbone")
@@ -173,6 +174,22 @@ def test_the_run_folder(
     names = {Path(name).name for name in made_on(runs)}
     small = {"config.toml", "environment.json", "manifest.csv", "job.json", "history.jsonl"}
     assert {name for name in names if not name.startswith("events.")} <= small
+
+
+def test_a_run_that_filled_the_disk_goes_on_to_the_same_bits(
+    disk: Any, training: list[str], tmp_path: Path
+) -> None:
+    folder = disk(92)
+    last = [*training, "--set", "training.keep=last"]
+    assert run_verb(train.main, [*last, "--runs", str(folder / "runs")]) == 2
+    (ended,) = (folder / "runs").glob("*")
+    subprocess.run(["mount", "-o", "remount,size=64m", str(folder)], check=True)
+    assert run_verb(train.main, ["--resume", str(ended)]) == 0
+    assert run_verb(train.main, last) == 0
+    (whole,) = (tmp_path / "runs").glob("*")
+    assert (ended / PREDICTIONS).read_bytes() == (whole / PREDICTIONS).read_bytes()
+    one, other = (load_classifier(place / "model.keras").get_weights() for place in (ended, whole))
+    assert all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
 
 
 @pytest.fixture
