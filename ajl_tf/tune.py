@@ -38,17 +38,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError("--set, --between and --updates go with --learning-rates.")
     from ajl_tf.tuning.ablation import ABLATION, write_ablation
     from ajl_tf.tuning.ablation import FIGURE as ABLATION_FIGURE
+    from ajl_tf.tuning.database import database_told
     from ajl_tf.tuning.outcome import TABLE, write_outcome
     from ajl_tf.tuning.running import run_trials
-    from ajl_tf.tuning.study import open_study, values_of
+    from ajl_tf.tuning.study import DATABASE, open_study, values_of
     from ajl_tf.tuning.sweep import read_sweep
 
     sweep, experiment = read_sweep(arguments.sweep)
     if arguments.trials is not None:
         sweep = sweep.model_copy(update={"trials": arguments.trials})
     out = arguments.out or Path("experiments/runs") / f"sweep-{sweep.name}"
-    study = open_study(sweep, experiment, out)
-    print(f"study: {out}")
 
     def command(changes: Sequence[str]) -> list[str]:
         words = [str(experiment), "--no-export"]
@@ -60,13 +59,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return [*words, "--splits", str(arguments.splits), "--cache", str(arguments.cache)]
 
     text: str | None = None
-    try:
-        run_trials(study, sweep, command, out, lambda t: _tell(t, values_of(t, sweep)))
-    finally:
-        if sweep.rows:
-            text = write_ablation(study, sweep, experiment, out)
-        else:
-            text = _outcome(write_outcome(study, sweep, experiment, out), sweep.score, out)
+    with database_told(out / DATABASE):
+        study = open_study(sweep, experiment, out)
+        print(f"study: {out}")
+        try:
+            run_trials(study, sweep, command, out, lambda t: _tell(t, values_of(t, sweep)))
+        finally:
+            if sweep.rows:
+                text = write_ablation(study, sweep, experiment, out)
+            else:
+                text = _outcome(write_outcome(study, sweep, experiment, out), sweep.score, out)
     if text is None:
         print(f"no trial has a score to show; {out / TABLE} says why")
         return 1

@@ -164,8 +164,9 @@ def profiled(backbone: str, **given: int) -> dict[str, float]:
     for plane in space.planes:
         for line in plane.lines:
             for event in line.events:
-                name, _, operation = plane.event_metadata[event.metadata_id].name.rpartition(":")
-                if name and not operation.startswith(" "):
+                told = plane.event_metadata[event.metadata_id].name
+                name, _, operation = told.rpartition(":")
+                if name and "::" not in told and operation.isidentifier():
                     seconds[_kind(operation)] += event.duration_ps / 1e12 / EPOCHS
     return dict(seconds)
 

@@ -17,7 +17,7 @@ import pandas as pd
 import pytest
 import tensorflow as tf
 
-from ajl_tf import export, predict, preview, train
+from ajl_tf import export, predict, preview, train, tune
 from ajl_tf.assessment.predictions import make_predictions, write_predictions
 from ajl_tf.assessment.report import make_report
 from ajl_tf.config_file import load_experiment
@@ -143,6 +143,18 @@ def test_the_cache_of_canvases(disk: Any, said: Any, training: list[str], tmp_pa
     assert f"({cache}/" in message
     assert not list(cache.glob("*canvases-*"))
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("free", [0, 16], ids="{} KiB free".format)
+def test_the_study_of_a_search(
+    free: int, disk: Any, said: Any, training: list[str], tmp_path: Path
+) -> None:
+    pytest.importorskip("optuna")
+    folder = disk(free) / "out"
+    sweep = tmp_path / "sweep.toml"
+    sweep.write_text('name = "s"\nexperiment = "it.toml"\n[grid]\nseed = [1, 2]\n')
+    assert run_verb(tune.main, [str(sweep), *training[1:3], "--out", str(folder)]) == 2
+    assert said().startswith(FULL)
 
 
 # From a run's first file to its last: settings, TensorBoard's, weights, checkpoint, model.

@@ -22,6 +22,7 @@ from ajl_tf.errors import UserError
 from ajl_tf.files import locked
 from ajl_tf.tune import main
 from ajl_tf.tuning import study
+from ajl_tf.tuning.database import database_told
 from ajl_tf.tuning.sweep import read_sweep
 from ajl_tf.tuning.trial import StoppedError, Training, TrainingError, score_of, train
 
@@ -84,6 +85,8 @@ for name in ("SIGTERM", "SIGKILL"):
     if (here / name).exists():
         (here / name).unlink()
         os.kill(os.getpid(), getattr(signal, name))
+if (here / "delete").exists():
+    (here / "out/study.sqlite").unlink()
 right = round(10 * rate**0.25) + seed
 with (run / "history.jsonl").open("w") as history:
     for epoch in range(4):
@@ -493,3 +496,31 @@ def test_the_median_stops_what_lies_below_it(folder: Path) -> None:
     weak = table["phases.only.learning_rate"] == 0.0001
     assert (table.loc[~weak, "state"] == "complete").all()
     assert "pruned" in set(table.loc[weak, "state"])
+
+
+@pytest.mark.parametrize("cut", [None, 0.5], ids=["none at all", "cut in half"])
+def test_a_damaged_database_is_told_and_left(folder: Path, cut: float | None) -> None:
+    file = folder / "out/study.sqlite"
+    if cut is None:
+        file.parent.mkdir()
+        file.write_bytes(b"mine, and no database " * 100)
+    else:
+        assert tune(folder) == 0
+        file.write_bytes(file.read_bytes()[: int(cut * file.stat().st_size)])
+    before = file.read_bytes()
+    with pytest.raises(UserError, match=r"study\.sqlite is damaged, or no study of Optuna's \("):
+        tune(folder)
+    assert file.read_bytes() == before
+
+
+def test_a_database_that_is_deleted_under_a_search_is_told(folder: Path) -> None:
+    (folder / "delete").touch()
+    with pytest.raises(UserError, match=r"study\.sqlite is gone, the study's database"):
+        tune(folder)
+
+
+def test_an_error_of_something_else_is_not_taken_for_the_databases() -> None:
+    with pytest.raises(ZeroDivisionError), database_told(Path("study.sqlite")):
+        raise ZeroDivisionError
+    with pytest.raises(UserError, match="mine"), database_told(Path("study.sqlite")):
+        raise UserError("mine") from sqlite3.OperationalError("locked")
