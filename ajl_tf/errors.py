@@ -56,7 +56,9 @@ def memory_told(remedy: str) -> Iterator[None]:
         # TensorFlow calls a full disk an exhausted resource as well.
         if os.strerror(errno.ENOSPC) in str(error):
             raise
-        what = " ".join(str(error).split())[:200]
+        text = " ".join(str(error).split())
+        tensor = re.search(r"OOM when allocating tensor with shape\[[\d,]*\]", text)
+        what = tensor.group() if tensor else text[:200]  # TensorFlow's own words begin elsewhere
         raise UserError(f"out of memory ({what}). {remedy}") from None
 
 

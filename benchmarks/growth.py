@@ -242,7 +242,7 @@ def draw(seen: dict[str, list[tuple[int, float, float]]], path: Path) -> None:
         for panel, values, label in ((panels[0], seconds, "seconds"), (panels[1], memory, "MiB")):
             axes = panel[column]
             axes.plot(steps, values, "o-", color="black")
-            axes.set_xscale("log" if steps[-1] > 20 * steps[0] else "linear")
+            axes.set_xscale("log" if steps[-1] > 100 * steps[0] else "linear")
             axes.set_xlabel(UNITS.get(what, what))
             axes.set_ylabel(label)
             axes.set_ylim(0, 1.1 * max(values))
