@@ -115,7 +115,7 @@ def test_it_says_what_is_said_in_this_process(
 
 
 @given(size=st.integers(1, 257), seed=st.integers(0, 100))
-@settings(max_examples=6)
+@settings(max_examples=25)
 def test_any_batch_in_any_order(
     model: Any, files: list[bytes], expected: Answers, size: int, seed: int
 ) -> None:

@@ -12,7 +12,9 @@ import pytest
 SCRIPT = Path(__file__).with_name("two_devices.py")
 
 
-def test_two_devices_train_as_one_does_at_the_same_batch(tmp_path: Path) -> None:
+def test_two_devices_train_as_one_does_at_the_same_batch_and_go_on_to_the_same_bits(
+    tmp_path: Path,
+) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.training.two_devices", str(tmp_path)],
         cwd=SCRIPT.parents[2],
@@ -26,6 +28,7 @@ def test_two_devices_train_as_one_does_at_the_same_batch(tmp_path: Path) -> None
     one, two = found["losses"]
     assert two == pytest.approx(one, rel=1e-4)
     assert found["largest"] < 1e-4
+    assert found["resumed"]
     assert one[-1] < one[0]  # it did learn something
     # The groups of a whole batch are compared on one device.
     assert found["mitigated"] == 1

@@ -1,10 +1,13 @@
-"""Trains a tiny network on one device and on two, in a process of its own, and compares."""
+"""Trains a tiny network on one device, on two, and on two with an end and a resumption between."""
 
 from __future__ import annotations
 
 import json
 import sys
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 import numpy as np
 import tensorflow as tf
@@ -18,7 +21,7 @@ import keras  # noqa: E402  (devices are divided before anything runs on them)
 from ajl_tf.config import Augment, Balance, Loss, Mitigation, Phase, Training  # noqa: E402
 from ajl_tf.models.classifier import build_classifier  # noqa: E402
 from ajl_tf.models.zoo import BACKBONES  # noqa: E402
-from ajl_tf.training import devices, fitting  # noqa: E402
+from ajl_tf.training import devices, fitting, keeping  # noqa: E402
 from ajl_tf.training.recipe import Recipe, Rows  # noqa: E402
 from tests.conftest import add_tiny_backbone  # noqa: E402
 
@@ -37,7 +40,7 @@ def rows() -> Rows:
 
 def train(folder: Path) -> tuple[list[np.ndarray], list[float], int]:
     """The weights, the losses of the epochs and the number of devices."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     keras.utils.set_random_seed(0)
     frozen = Phase(name="frozen", epochs=2, unfreeze=0.0, augment=False, learning_rate=1e-2)
     unfrozen = Phase(name="unfrozen", epochs=2, unfreeze=1.0, learning_rate=1e-3)
@@ -48,7 +51,7 @@ def train(folder: Path) -> tuple[list[np.ndarray], list[float], int]:
         Loss(label_smoothing=0.1),
         Balance(class_weights="inverse"),
         Augment(horizontal_flip=True, zoom=(0.7, 1.0)),
-        Training(batch_size=5, keep="last", ema=0.9),
+        Training(batch_size=5, keep="last", ema=0.9, checkpoint_minutes=0.0),
     )
     strategy = devices.strategy(Mitigation())
     with strategy.scope():
@@ -59,12 +62,36 @@ def train(folder: Path) -> tuple[list[np.ndarray], list[float], int]:
     return weights, [json.loads(line)["loss"] for line in lines], strategy.num_replicas_in_sync
 
 
+class Killed(BaseException):
+    """Not caught by anything, as a kill is not."""
+
+
+def train_with_kills(folder: Path) -> tuple[list[np.ndarray], list[float], int]:
+    """As `train`, ended at its third checkpoint and at the sixth after that."""
+    real = keeping.write_checkpoint
+    for last in (3, 6):
+        written = 0
+
+        def write(*rest: Any) -> None:
+            nonlocal written
+            real(*rest)
+            written += 1
+            if written == last:  # noqa: B023 (called before the next round)
+                raise Killed
+
+        with mock.patch.object(keeping, "write_checkpoint", write), suppress(Killed):
+            train(folder)
+            raise AssertionError("it came to its end")
+    return train(folder)
+
+
 if __name__ == "__main__":
     add_tiny_backbone(BACKBONES.__setitem__)
     place = Path(sys.argv[1])
     one, one_losses, one_count = train(place / "one")
     devices.gpus = lambda: ("CPU:0", "CPU:1")
     two, two_losses, two_count = train(place / "two")
+    resumed, resumed_losses, _ = train_with_kills(place / "killed")
     largest = max(float(np.abs(a - b).max()) for a, b in zip(one, two, strict=True))
     print(
         json.dumps(
@@ -72,6 +99,8 @@ if __name__ == "__main__":
                 "devices": [one_count, two_count],
                 "losses": [one_losses, two_losses],
                 "largest": largest,
+                "resumed": resumed_losses == two_losses
+                and all(np.array_equal(a, b) for a, b in zip(two, resumed, strict=True)),
                 "mitigated": devices.strategy(Mitigation(group_dro=0.01)).num_replicas_in_sync,
             }
         )
