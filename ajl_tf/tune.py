@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     from ajl_tf.tuning.ablation import ABLATION, write_ablation
     from ajl_tf.tuning.ablation import FIGURE as ABLATION_FIGURE
     from ajl_tf.tuning.database import database_told
-    from ajl_tf.tuning.outcome import TABLE, write_outcome
+    from ajl_tf.tuning.outcome import BEST, TABLE, write_outcome
     from ajl_tf.tuning.running import run_trials
     from ajl_tf.tuning.study import DATABASE, open_study, values_of
     from ajl_tf.tuning.sweep import read_sweep
@@ -74,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     print(f"\n{text}\ntrials  {out / TABLE}")
     if sweep.rows:
-        print(f"table   {out / ABLATION}\nfigure  {out / ABLATION_FIGURE}")
+        print(f"table   {out / ABLATION}\nfigure  {out / ABLATION_FIGURE}\nbest    {out / BEST}")
     return 0
 
 

@@ -12,7 +12,7 @@ from ajl_tf.assessment.ablation import NOISE, ablation
 from ajl_tf.config_file import as_toml
 from ajl_tf.files import write_text
 from ajl_tf.pages.figures import INK, MUTED, SERIES, new_figure, save_figure
-from ajl_tf.tuning.outcome import write_trials
+from ajl_tf.tuning.outcome import write_best, write_trials
 from ajl_tf.tuning.study import minutes_of, trial_folder, values_of
 from ajl_tf.tuning.sweep import BASE, ROW, SEED, Sweep
 from ajl_tf.tuning.trial import predictions_of
@@ -36,15 +36,18 @@ _HEAD = (
 
 
 def write_ablation(study: optuna.Study, sweep: Sweep, experiment: Path, folder: Path) -> str | None:
-    """Writes the table of trials, the ablation table and its figure; returns that table's text.
+    """Writes the tables of trials and rows, a figure and the best row's experiment.
 
-    Rows that are not trained yet are left out; None where there is nothing to compare.
+    Rows that are not trained yet are left out.
 
     Args:
         study: From `study.open_study`.
         sweep: With `rows`.
         experiment: Its experiment file.
         folder: That of the study, where the tables go.
+
+    Returns:
+        The text of the table of rows; None where there is nothing to compare.
 
     Raises:
         UserError: Predictions of a trial are gone, or not of the same photos.
@@ -65,7 +68,18 @@ def write_ablation(study: optuna.Study, sweep: Sweep, experiment: Path, folder: 
     text = _table(found, sweep, experiment, minutes)
     write_text(folder / ABLATION, text)
     _draw(sweep.name, found, folder / FIGURE)
+    _write_best(found, sweep, experiment, folder)
     return text
+
+
+def _write_best(found: Mapping[str, Any], sweep: Sweep, experiment: Path, folder: Path) -> None:
+    rows = found["rows"]
+    best = max(rows, key=lambda name: rows[name]["weighted_f1"]["value"])
+    told = f"The best of {len(rows)} rows of the sweep {sweep.name} is {best}: weighted F1 "
+    told += _figure(rows[best]["weighted_f1"])
+    if best != BASE:
+        told += f", difference to {BASE} {_difference(rows[best])}"
+    write_best(folder, sweep, experiment, sweep.changes(sweep.rows.get(best, {})), f"{told}.")
 
 
 def _table(

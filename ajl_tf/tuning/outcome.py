@@ -86,15 +86,30 @@ def write_outcome(
     _draw(trials, sweep, folder / FIGURE)
     varied = [key for key in (*sweep.grid, *sweep.space) if key != SEED]
     best = [f"{key}={settings[key].iloc[0]!s}" for key in varied]
-    shared = sweep.changes({})
-    chosen = load_experiment(experiment, [*shared, *best, f'name="{sweep.name}_best"'])
     score, n = float(settings["score"].iloc[0]), int(settings["n"].iloc[0])
-    head = (
-        f"# The best setting of the sweep {sweep.name}: {sweep.score} {score:.4f}, {n} of "
-        f"{len(trials)} trials. It was chosen by this score, which therefore flatters it.\n"
+    told = (
+        f"The best setting of the sweep {sweep.name}: {sweep.score} {score:.4f}, {n} of "
+        f"{len(trials)} trials."
     )
-    write_text(folder / BEST, head + to_toml(chosen))
+    write_best(folder, sweep, experiment, [*sweep.changes({}), *best], told)
     return settings
+
+
+def write_best(
+    folder: Path, sweep: Sweep, experiment: Path, changes: Sequence[str], told: str
+) -> None:
+    """Writes the experiment that scored best, all of its settings, as a file to train from.
+
+    Args:
+        folder: Where to.
+        sweep: Gives the experiment its name.
+        experiment: The sweep's.
+        changes: `--set` of the best.
+        told: A sentence about its score, for the file's first line.
+    """
+    chosen = load_experiment(experiment, [*changes, f'name="{sweep.name}_best"'])
+    head = f"# {told} It was chosen by this score, which therefore flatters it.\n"
+    write_text(folder / BEST, head + to_toml(chosen))
 
 
 def _draw(trials: pd.DataFrame, sweep: Sweep, path: Path) -> None:

@@ -124,6 +124,14 @@ def test_rows_are_tried_by_themselves_and_added_later(
     figure = folder / "out/ablation.svg"
     assert f"figure  {figure}" in out
     assert f"cutmix {sum(of_seeds) / 2:+.3f}." in figure.read_text()
+    file = folder / "out/best.toml"
+    assert f"best    {file}" in out
+    best = load_experiment(file)
+    assert (best.augment.cutmix, best.model.dropout) == (1.0, 0.1)
+    assert (
+        f"is cutmix: weighted F1 {score}, difference to as it is {difference}."
+        in (file.read_text().splitlines()[0])
+    )
     outcome = pd.read_csv(folder / "out/outcome.csv")
     assert outcome["row"].tolist() == ["as it is", "cutmix"] * 2
     assert outcome["score"].iloc[1] == pytest.approx(f1_of(31))
