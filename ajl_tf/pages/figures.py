@@ -7,6 +7,7 @@ follow its theme. Say with every figure in words what it shows.
 from __future__ import annotations
 
 import io
+import math
 import re
 import warnings
 from collections.abc import Iterator
@@ -62,12 +63,19 @@ def new_figure(width: float = 4.0, height: float = 2.8) -> Iterator[Figure]:
 
 
 def log_scale(axes: Axes) -> None:
-    """Makes an x axis logarithmic, its labels plain: Matplotlib's own are mathematics."""
-    from matplotlib.ticker import LogFormatter
+    """Makes an x axis logarithmic, its labels plain: Matplotlib's own are mathematics.
+
+    There are no more labels than half a page's width has room for, the fewer the longer the axis.
+    """
+    from matplotlib.ticker import LogFormatter, LogLocator, NullFormatter
 
     axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(LogFormatter())
-    axes.xaxis.set_minor_formatter(LogFormatter(labelOnlyBase=False))
+    low, high = axes.get_xlim()
+    multiples = {2: range(1, 10), 5: (1, 2, 3, 5, 7), 100: (1, 2, 5), math.inf: (1,)}
+    subs = next(those for times, those in multiples.items() if high <= times * low)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs))
+    axes.xaxis.set_major_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(9, 9)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def save_figure(

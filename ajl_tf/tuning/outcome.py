@@ -122,7 +122,7 @@ def _draw(trials: pd.DataFrame, sweep: Sweep, path: Path) -> None:
         axes[0].plot(done["trial"], done["score"].cummax(), color=MUTED, linewidth=1)
         axes[0].set(xlabel="trial (line: best so far)", ylabel=sweep.score)
         for place, key in zip(axes[1:], keys, strict=False):
-            _draw_key(place, done[key], done["score"], sweep.space.get(key))
+            _draw_key(place, done[key], done["score"], _given(sweep, key))
             place.set(xlabel=key, ylabel=sweep.score)
         for unused in axes[1 + len(keys) :]:
             unused.remove()
@@ -136,16 +136,23 @@ def _draw(trials: pd.DataFrame, sweep: Sweep, path: Path) -> None:
         )
 
 
-def _draw_key(axes: Axes, values: pd.Series, scores: pd.Series, span: object) -> None:
+def _given(sweep: Sweep, key: str) -> Span | list[str]:
+    """The range of a key, or its values as the table has them, in the file's order."""
+    span = sweep.space.get(key)
     if isinstance(span, Span):
+        return span
+    return [as_toml(value) for value in (span.choices if span else sweep.grid[key])]
+
+
+def _draw_key(axes: Axes, values: pd.Series, scores: pd.Series, given: Span | list[str]) -> None:
+    if isinstance(given, Span):
         axes.plot(values.astype(float), scores, "o", color=SERIES[0], markersize=4)
-        if span.log:
+        if given.log:
             log_scale(axes)
         return
-    names: Sequence[str] = list(dict.fromkeys(values.sort_index()))
-    place = values.map({name: number for number, name in enumerate(names)})
+    place = values.map({name: number for number, name in enumerate(given)})
     axes.plot(place, scores, "o", color=SERIES[0], markersize=4)
     mean = scores.groupby(place).mean()
     axes.plot(mean.index, mean, "_", color=MUTED, markersize=18)
-    axes.set_xticks(range(len(names)), names)
-    axes.set_xlim(-0.5, len(names) - 0.5)
+    axes.set_xticks(range(len(given)), given)
+    axes.set_xlim(-0.5, len(given) - 0.5)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -69,6 +70,7 @@ def test_the_same_figure_is_the_same_file(tmp_path: Path) -> None:
     [
         ((1e-6, 1.0), ">1e\N{MINUS SIGN}04<"),
         ((2e-4, 6e-4), ">3e\N{MINUS SIGN}04<"),
+        ((1e-4, 2e-3), ">5e\N{MINUS SIGN}04<"),
         ((1.0, 500.0), ">100<"),
     ],
 )
@@ -83,3 +85,18 @@ def test_a_logarithmic_axis_has_plain_labels(
     text = (tmp_path / "it.svg").read_text()
     assert label in text
     assert "math" not in text
+
+
+@pytest.mark.parametrize("times", [1.2, 3, 4.9, 5.1, 9, 20, 80, 110, 1e3, 1e6])
+def test_labels_of_a_logarithmic_axis_do_not_lie_on_each_other(times: float) -> None:
+    for low in (1e-4, 2.3e-3, 5e-3, 0.7):
+        with new_figure(3.75) as figure:
+            axes = figure.subplots()
+            axes.plot((low, low * times), [0, 1])
+            log_scale(axes)
+            figure.draw_without_rendering()
+            labels = [label for label in axes.get_xticklabels(which="both") if label.get_text()]
+            inside = [label for label in labels if axes.get_xlim()[0] <= label.get_position()[0]]
+            boxes = sorted((b.x0, b.x1) for b in (label.get_window_extent() for label in inside))
+        assert len(boxes) >= (1 if times < 2 else 2)
+        assert all(one[1] < other[0] for one, other in pairwise(boxes))

@@ -252,6 +252,14 @@ def test_a_space_is_searched_within_its_bounds_and_the_best_is_written(folder: P
     assert list(best.augment.zoom) == json.loads(top["augment.zoom"])
 
 
+@pytest.mark.parametrize("seed", [0, 1, 2])  # of which some begin with the second choice
+def test_choices_are_drawn_in_the_files_order(folder: Path, seed: int) -> None:
+    (folder / "sweep.toml").write_text(SPACE.replace("[space]", f"seed = {seed}\n[space]"))
+    assert tune(folder) == 0
+    figure = (folder / "out/outcome.svg").read_text()
+    assert figure.index(">[0.5, 1.0]<") < figure.index(">[1.0, 1.0]<")
+
+
 def test_a_search_that_goes_on_draws_what_it_would_have_drawn(folder: Path) -> None:
     """Not the same settings again, whose trainings would end as they did."""
     key = "phases.only.learning_rate"
