@@ -83,4 +83,5 @@ lowest: $(VENV)-tools/.installed
 	$(TOOLS)/uv venv --quiet --clear --python $(PYTHON) $(VENV)-lowest
 	$(TOOLS)/uv pip compile setup.cfg --quiet --extra lite --extra dev --resolution lowest-direct --output-file $(VENV)-lowest/requirements.txt
 	$(TOOLS)/uv pip install --quiet --python $(VENV)-lowest -r $(VENV)-lowest/requirements.txt
+	$(TOOLS)/uv pip install --quiet --python $(VENV)-lowest --no-deps --editable .
 	$(VENV)-lowest/bin/python -m pytest --numprocesses auto --dist loadfile
