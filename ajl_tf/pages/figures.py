@@ -46,6 +46,7 @@ _STYLE: dict[str, Any] = {
     "ytick.labelcolor": INK,
     "legend.frameon": False,
 }
+_MINUS = "\N{MINUS SIGN}"
 _NO_DATE: dict[str, None] = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 
 
@@ -67,15 +68,19 @@ def log_scale(axes: Axes) -> None:
 
     There are no more labels than half a page's width has room for, the fewer the longer the axis.
     """
-    from matplotlib.ticker import LogFormatter, LogLocator, NullFormatter
+    from matplotlib.ticker import LogFormatter, LogLocator, MaxNLocator, NullFormatter
 
     axes.set_xscale("log")
     low, high = axes.get_xlim()
-    multiples = {2: range(1, 10), 5: (1, 2, 3, 5, 7), 100: (1, 2, 5), math.inf: (1,)}
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    if high < 2 * low:  # powers are too far apart, and so short an axis is nearly linear
+        axes.xaxis.set_major_locator(MaxNLocator(3))
+        axes.xaxis.set_major_formatter(lambda value, _: f"{value:.3g}".replace("-", _MINUS))
+        return
+    multiples = {5: (1, 2, 3, 5, 7), 100: (1, 2, 5), math.inf: (1,)}
     subs = next(those for times, those in multiples.items() if high <= times * low)
     axes.xaxis.set_major_locator(LogLocator(subs=subs))
     axes.xaxis.set_major_formatter(LogFormatter(labelOnlyBase=False, minor_thresholds=(9, 9)))
-    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def save_figure(
