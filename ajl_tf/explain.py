@@ -23,7 +23,6 @@ from ajl_tf.errors import UserError, memory_told, run_verb
 from ajl_tf.process import import_tensorflow
 
 if TYPE_CHECKING:
-    from ajl_tf.config import Experiment
     from ajl_tf.explanation.choice import Wanted
     from ajl_tf.explanation.explaining import Subject
 
@@ -55,7 +54,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     check_folder(out)
     run, experiment = open_run(options.run)
-    other = None if options.against is None else open_run(options.against)
     methods = _methods(
         options.method, options.tone_audit or options.tone_probe, experiment.model.pooling
     )
@@ -63,7 +61,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         from ajl_tf.explanation.methods import load_shap
 
         load_shap()
-    subject = read_subject(run, experiment, _wanted(options), options.masks)
+    wanted, other = _wanted(options), None
+    subject = read_subject(run, experiment, wanted, options.masks)
+    if options.against is not None:
+        its_run, its = open_run(options.against)
+        other = its_run, its.input_size, read_subject(its_run, its, wanted)
     print(photos_line(subject.rows))
     if experiment.model.metadata:
         print(PHOTO_ALONE)
@@ -76,7 +78,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         if options.tone_audit:
             report["tone_audit"] = _audit(run, experiment.input_size, subject, folder)
         if options.tone_probe:
-            report["tone_probe"] = _probe((run, experiment, subject), other, _wanted(options))
+            report["tone_probe"] = _probe((run, experiment.input_size, subject), other)
         write_json(folder / "explain.json", report)
         made = sorted({path.name for path in folder.iterdir()} - {"explain.json"})
     print(f"numbers   {out / 'explain.json'}")
@@ -226,22 +228,18 @@ def _audit(run: Path, input_size: int, subject: Subject, folder: Path) -> dict[s
 
 
 def _probe(
-    own: tuple[Path, Experiment, Subject], other: tuple[Path, Experiment] | None, wanted: Wanted
+    own: tuple[Path, int, Subject], other: tuple[Path, int, Subject] | None
 ) -> dict[str, Any]:
     """Probes, beside another run if there is one; prints what it found and returns it."""
-    from ajl_tf.explanation.explaining import read_subject
     from ajl_tf.explanation.printed import probe_table
     from ajl_tf.explanation.publish import guess_tones
     from ajl_tf.explanation.tone_probe import compare_probes, summarise_probe
 
-    run, experiment, subject = own
-    guessed = guess_tones(run, experiment.input_size, subject)
+    guessed = guess_tones(*own)
     told = summarise_probe(guessed)
     if other is not None:
-        run, experiment = other
-        subject = read_subject(run, experiment, wanted)
-        theirs = guess_tones(run, experiment.input_size, subject)
-        told["against"] = {"run": run.resolve().name, **compare_probes(guessed, theirs)}
+        compared = compare_probes(guessed, guess_tones(*other))
+        told["against"] = {"run": other[0].resolve().name, **compared}
     print(f"\n{probe_table(told)}\n")
     return told
 

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +21,7 @@ import pytest
 import tensorflow as tf
 
 from ajl_tf import train
-from ajl_tf.errors import UserError, run_verb
+from ajl_tf.errors import EXIT_BAD_INPUT, UserError, run_verb
 from ajl_tf.files import locked
 from ajl_tf.runs import environment, read_json, write_json
 from ajl_tf.training import keeping, predicting, resuming
@@ -38,6 +41,23 @@ checkpoint_minutes = 0.0
 [[phases]]
 name = "only"
 epochs = 2
+"""
+LIMIT = 32 << 30  # bytes of addresses, of which little is ever used
+# A network of few weights whose first tensor of a batch has 16 × 16,384² × 3 numbers, 48 GiB. What
+# is asked for at once and refused is never touched, so that the machine does not suffer.
+HUGE = """
+import resource, sys
+sys.path.insert(0, {tests!r})
+import conftest
+from keras import layers
+from ajl_tf.models.zoo import BACKBONES
+usual = conftest._two_convolutions
+conftest._two_convolutions = lambda x: usual(layers.UpSampling2D(512)(x))
+conftest.add_tiny_backbone(BACKBONES.__setitem__)
+resource.setrlimit(resource.RLIMIT_AS, ({limit}, {limit}))
+from ajl_tf import train
+from ajl_tf.errors import run_verb
+raise SystemExit(run_verb(train.main, {words!r}))
 """
 
 
@@ -214,3 +234,24 @@ def test_out_of_memory_says_which_batch_to_try(batch_size: int, kind: str, tmp_p
         make(1 << 50)  # petabytes
     smaller = "--set training.batch_size=16" if batch_size == 32 else "a smaller model.input_size"
     assert smaller in str(caught.value)
+
+
+def test_a_step_that_memory_cannot_hold_says_so_too(drawn_set: Path, tmp_path: Path) -> None:
+    pytest.importorskip("resource")
+    words = [*arguments(drawn_set, tmp_path), "--no-export", "--set", "phases.only.unfreeze=1.0"]
+    tests = str(Path(__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, "-c", HUGE.format(tests=tests, limit=LIMIT, words=words)],
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == EXIT_BAD_INPUT, done.stderr
+    assert re.search(
+        r"error: out of memory \(OOM when allocating tensor with shape\[16,\S+\]\)\. "
+        r"training\.batch_size is 16\. Begin anew with --set training\.batch_size=8,",
+        done.stderr,
+    ), done.stderr
+    assert "Traceback" not in done.stderr

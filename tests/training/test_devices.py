@@ -29,6 +29,8 @@ def test_two_devices_train_as_one_does_at_the_same_batch_and_go_on_to_the_same_b
     assert two == pytest.approx(one, rel=1e-4)
     assert found["largest"] < 1e-4
     assert found["resumed"]
+    whole, after_all = found["checkpoints"]
+    assert after_all == whole > 9  # gone on with, not begun anew
     assert one[-1] < one[0]  # it did learn something
     # The groups of a whole batch are compared on one device.
     assert found["mitigated"] == 1

@@ -66,23 +66,25 @@ class Killed(BaseException):
     """Not caught by anything, as a kill is not."""
 
 
-def train_with_kills(folder: Path) -> tuple[list[np.ndarray], list[float], int]:
-    """As `train`, ended at its third checkpoint and at the sixth after that."""
-    real = keeping.write_checkpoint
-    for last in (3, 6):
-        written = 0
+def train_with_kills(
+    folder: Path, kills: tuple[int, ...]
+) -> tuple[tuple[list[np.ndarray], list[float], int], int]:
+    """As `train`, ended right after some checkpoints, and how many were written in all."""
+    real, written = keeping.write_checkpoint, 0
 
-        def write(*rest: Any) -> None:
-            nonlocal written
-            real(*rest)
-            written += 1
-            if written == last:  # noqa: B023 (called before the next round)
-                raise Killed
+    def write(*rest: Any) -> None:
+        nonlocal written
+        real(*rest)
+        written += 1
+        if written in kills:
+            raise Killed
 
-        with mock.patch.object(keeping, "write_checkpoint", write), suppress(Killed):
-            train(folder)
-            raise AssertionError("it came to its end")
-    return train(folder)
+    with mock.patch.object(keeping, "write_checkpoint", write):
+        for _ in kills:
+            with suppress(Killed):
+                train(folder)
+                raise AssertionError("it came to its end")
+        return train(folder), written
 
 
 if __name__ == "__main__":
@@ -90,8 +92,8 @@ if __name__ == "__main__":
     place = Path(sys.argv[1])
     one, one_losses, one_count = train(place / "one")
     devices.gpus = lambda: ("CPU:0", "CPU:1")
-    two, two_losses, two_count = train(place / "two")
-    resumed, resumed_losses, _ = train_with_kills(place / "killed")
+    (two, two_losses, two_count), whole = train_with_kills(place / "two", ())
+    (resumed, resumed_losses, _), after_all = train_with_kills(place / "killed", (3, 9))
     largest = max(float(np.abs(a - b).max()) for a, b in zip(one, two, strict=True))
     print(
         json.dumps(
@@ -99,6 +101,7 @@ if __name__ == "__main__":
                 "devices": [one_count, two_count],
                 "losses": [one_losses, two_losses],
                 "largest": largest,
+                "checkpoints": [whole, after_all],
                 "resumed": resumed_losses == two_losses
                 and all(np.array_equal(a, b) for a, b in zip(two, resumed, strict=True)),
                 "mitigated": devices.strategy(Mitigation(group_dro=0.01)).num_replicas_in_sync,
