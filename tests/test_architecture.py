@@ -25,6 +25,7 @@ ORDER = (
     "process",
     "errors",
     "files",
+    "sqlite",
     "orientation",
     "progress",
     "assessment",

@@ -5,7 +5,6 @@ Several processes may use the file at once. It may be deleted: then all is found
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import inspect
 import os
@@ -22,6 +21,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 from ajl_tf.errors import UserError
+from ajl_tf.sqlite import sqlite_error
 
 T = TypeVar("T")
 
@@ -114,16 +114,11 @@ class Store:
             raise self._translated(error) from error
 
     def _translated(self, error: sqlite3.DatabaseError) -> Exception:
-        code = error.sqlite_errorcode & 0xFF
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
-            return DamageError(str(error))
-        if code == sqlite3.SQLITE_BUSY:
-            return UserError(
-                f"{self.file} is locked by another process for {_WAIT} seconds. Wait for it, or "
-                "name another folder for the cache."
-            )
-        number = errno.ENOSPC if code == sqlite3.SQLITE_FULL else errno.EACCES
-        return OSError(number, str(error), str(self.file))
+        locked = UserError(
+            f"{self.file} is locked by another process for {_WAIT} seconds. Wait for it, or name "
+            "another folder for the cache."
+        )
+        return sqlite_error(error, self.file, damaged=DamageError(str(error)), locked=locked)
 
 
 def with_store(cache: Path | None, work: Callable[[Store], T]) -> T:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ajl_tf.errors import UserError
+from ajl_tf.sqlite import sqlite_error
 
 
 @contextmanager
@@ -44,18 +44,14 @@ def _of_sqlite(error: BaseException | None) -> sqlite3.Error | None:
 
 
 def _translated(error: sqlite3.Error, file: Path) -> Exception:
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
     if not file.is_file():
         return UserError(
             f"{file} is gone, the study's database: it, or its folder, was deleted or moved while "
             "the search ran. Put it back, or begin a search anew."
         )
-    if code == sqlite3.SQLITE_BUSY:
-        return UserError(f"{file} is locked by another program ({error}). Wait for it, and go on.")
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
-        return UserError(
-            f"{file} is damaged, or no study of Optuna's ({error}). Put back a copy of it, or move "
-            "it away and begin the search anew; what its trials trained stays where it is."
-        )
-    number = errno.ENOSPC if code == sqlite3.SQLITE_FULL else errno.EACCES
-    return OSError(number, str(error), str(file))
+    damaged = UserError(
+        f"{file} is damaged, or no study of Optuna's ({error}). Put back a copy of it, or move it "
+        "away and begin the search anew; what its trials trained stays where it is."
+    )
+    locked = UserError(f"{file} is locked by another program ({error}). Wait for it, and go on.")
+    return sqlite_error(error, file, damaged=damaged, locked=locked)
